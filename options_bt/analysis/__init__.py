@@ -1,0 +1,1 @@
+"""The analysis room: reads a run folder, never the engine."""

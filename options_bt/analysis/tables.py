@@ -1,0 +1,157 @@
+"""Results as people read them: ranked, filtered, printed."""
+
+from __future__ import annotations
+
+import io
+from typing import Literal
+
+import polars as pl
+
+from options_bt.analysis.compare import Comparison
+from options_bt.analysis.opened import Run
+from options_bt.engine.metrics import METRICS
+from options_bt.errors import InputError, nearest
+from options_bt.job.objectives import LOWER_IS_BETTER
+
+Format = Literal["table", "csv", "json", "parquet"]
+HEADLINE = ("trades", "win_rate", "total_pnl", "total_return", "sharpe", "max_drawdown", "profit_factor", "stale_days")
+"""The metrics of the printed table, after the one that it is sorted by."""
+_PERCENT = frozenset({"win_rate", "total_return", "max_drawdown", "cagr", "exposure", "cvar_95"})
+
+
+def ranked(run: Run, *, sort: str | None = None, top: int | None = None, where: str | None = None) -> pl.DataFrame:
+    """Give a run's results, best first.
+
+    Parameters
+    ----------
+    run : Run
+    sort : str, optional
+        A column; the job's objective by default. Undefined values come last, ties keep the plan's order.
+    top : int, optional
+        How many rows.
+    where : str, optional
+        SQL condition over the columns, such as ``delta > 0.18``.
+
+    Raises
+    ------
+    InputError
+        When `sort` is no column or `where` no condition.
+    """
+    results = run.results()
+    column = sort or run.job.objective
+    if column not in results.columns:
+        raise InputError(
+            f"--sort: got {column!r}{nearest(column, results.columns)}; allowed: {', '.join(results.columns)}"
+        )
+    if where is not None:
+        results = _filtered(results, where)
+    descending = column not in LOWER_IS_BETTER and results[column].dtype.is_numeric()
+    results = results.sort(column, descending=descending, nulls_last=True, maintain_order=True)
+    return results if top is None else results.head(top)
+
+
+def _filtered(results: pl.DataFrame, where: str) -> pl.DataFrame:
+    try:
+        return results.filter(pl.sql_expr(where))
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"--where {where!r}: {reason}; allowed: an SQL condition over {', '.join(results.columns)}"
+        ) from None
+
+
+def headline(run: Run, results: pl.DataFrame, sort: str | None = None) -> pl.DataFrame:
+    """Give the columns that tell the rows apart, and the metrics that people look at first."""
+    axes = [name for name, _ in run.job.grid]
+    place = ["job", "symbol"] + (["window", "role"] if run.job.windows else [])
+    status = ["status"] if (results["status"] != "done").any() else []
+    shown = [*place, *axes, *status, sort or run.job.objective, *HEADLINE]
+    return results.select(list(dict.fromkeys(shown)))
+
+
+def formatted(frame: pl.DataFrame, form: Format) -> bytes:
+    """Give a frame as UTF-8 text for people or programs, or as Parquet."""
+    if form == "table":
+        return text_table(frame).encode()
+    if form == "csv":
+        return frame.write_csv(None).encode()
+    if form == "json":
+        return frame.write_json().encode() + b"\n"
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def job_text(run: Run, start: str) -> str:
+    """Give one backtest of a run as text: parameters, metrics, refusals, trades.
+
+    Raises
+    ------
+    RunFolderError
+        When no job, or more than one, has an id that begins with `start`.
+    """
+    job = run.job_id(start)
+    row = run.results().row(by_predicate=pl.col("job") == job, named=True)
+    refusals = {name: value for name, value in row.items() if name.startswith("refused_")}
+    metrics = {name: row[name] for name in METRICS if name not in refusals}
+    parameters = {name: value for name, value in row.items() if name not in METRICS}
+    sections = {"Parameters": parameters, "Metrics": metrics, "Refusals": {k: v for k, v in refusals.items() if v}}
+    blocks = [f"{title}\n{_listed(values)}" for title, values in sections.items()]
+    failure = next((failure for failure in run.failures() if failure.job == job), None)
+    if failure is not None:
+        return "\n".join([*blocks, f"Failed after {failure.attempts} attempts\n{failure.error}"])
+    return "\n".join([*blocks, f"Trades\n{text_table(_trade_lines(run.trades(job)))}"])
+
+
+def _listed(values: dict[str, object]) -> str:
+    width = max(map(len, values), default=0)
+    return "".join(f"  {name:<{width}}  {_cell(name, value)}\n" for name, value in values.items()) or "  none\n"
+
+
+def _trade_lines(trades: pl.DataFrame) -> pl.DataFrame:
+    side = pl.when(pl.element().struct.field("side") == "short").then(pl.lit("-")).otherwise(pl.lit("+"))
+    ratio, strike, right = (pl.element().struct.field(name) for name in ("ratio", "strike", "right"))
+    leg = pl.format("{}{}x{}{}", side, ratio, strike, right.str.slice(0, 1))
+    columns = ("entry_date", "exit_date", "expiration", "contracts", "premium", "exit_cost", "fees", "pnl")
+    legs = pl.col("legs").list.eval(leg).list.join(" ")
+    return trades.select("entry_date", "exit_date", "expiration", legs, *columns[3:], "exit_reason", "stale_days")
+
+
+def comparison_text(comparison: Comparison, top: int) -> str:
+    """Give a comparison as text, with the first `top` differing cells."""
+    if comparison.equal:
+        return f"{comparison.jobs} jobs are bit-identical in results, trades and equity\n"
+    lines = [f"{len(jobs)} jobs only in {run}: {', '.join(jobs[:5])}"
+             for run, jobs in (("A", comparison.only_a), ("B", comparison.only_b)) if jobs]  # fmt: skip
+    cells = comparison.cells
+    if cells.height:
+        lines += [f"{cells.height} cells of {cells['job'].n_unique()} common jobs differ", text_table(cells.head(top))]
+    return "\n".join(lines) + "\n"
+
+
+def text_table(frame: pl.DataFrame) -> str:
+    """Give a frame as an aligned table: numbers to the right, undefined as a dash."""
+    columns = [[_cell(name, value) for value in frame[name].to_list()] for name in frame.columns]
+    widths = [max(map(len, [name, *cells])) for name, cells in zip(frame.columns, columns, strict=True)]
+    numeric = [frame[name].dtype.is_numeric() for name in frame.columns]
+
+    def line(cells: list[str]) -> str:
+        padded = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, numeric, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    lines = [line(list(frame.columns)), line(["-" * width for width in widths])]
+    lines += [line(list(row)) for row in zip(*columns, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None:
+        return "-"
+    if not isinstance(value, float):
+        return str(value)
+    if name in _PERCENT:
+        return f"{value:.1%}"
+    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"

@@ -1,0 +1,211 @@
+"""The public Python API; `options_bt` itself offers each of these."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from options_bt.analysis.opened import Run, open_run
+from options_bt.data.cache import Cache
+from options_bt.data.prepare import prepared, pull
+from options_bt.data.source import open_source
+from options_bt.engine.backtest import Outcome, metrics_row, run_backtest
+from options_bt.engine.frames import equity_table, trades_table
+from options_bt.engine.metrics import COUNTS
+from options_bt.errors import JobFileError
+from options_bt.job.load import load_job
+from options_bt.job.planner import Plan
+from options_bt.job.reading import read_job
+from options_bt.job.schema import JobFile
+from options_bt.runner.run import run_job
+
+__all__ = ["Backtest", "backtest", "load_job", "open_run", "plan", "run"]
+
+
+def cache_folder(given: str | Path | None = None) -> Path:
+    """Give the folder of the cached data: as given, else ``OPTIONS_BT_CACHE``, else ``./cache``."""
+    return Path(given or os.environ.get("OPTIONS_BT_CACHE") or "cache")
+
+
+def runs_folder(given: str | Path | None = None) -> Path:
+    """Give the folder of the runs: as given, else ``OPTIONS_BT_RUNS``, else ``./runs``."""
+    return Path(given or os.environ.get("OPTIONS_BT_RUNS") or "runs")
+
+
+def plan(job: JobFile) -> Plan:
+    """Give every backtest of a job as a lazy sequence of specs.
+
+    Parameters
+    ----------
+    job : JobFile
+        From `load_job`.
+
+    Returns
+    -------
+    Plan
+        Has a length and takes positions and slices; no spec exists before it is asked for.
+
+    Examples
+    --------
+    >>> import options_bt
+    >>> sweep = options_bt.plan(options_bt.load_job("jobs/grid.yaml"))
+    >>> len(sweep)
+    60
+    >>> sweep[1].params.dte
+    '30-45'
+    """
+    return Plan(job)
+
+
+def run(
+    job: JobFile,
+    *,
+    workers: int | str | None = None,
+    fresh: bool = False,
+    runs: str | Path | None = None,
+    cache: str | Path | None = None,
+) -> Run:
+    """Run every backtest of a job that its run folder does not hold yet.
+
+    With more than one worker, call it below ``if __name__ == "__main__":``, since worker processes import
+    the calling script.
+
+    Parameters
+    ----------
+    job : JobFile
+    workers : int or 'auto', optional
+        1 runs in this process; the job's own setting by default.
+    fresh : bool
+        Begin anew and set aside what the run folder holds.
+    runs, cache : str or Path, optional
+        As `runs_folder` and `cache_folder` have it.
+
+    Returns
+    -------
+    Run
+        Also when some jobs failed or a signal stopped the run: `results` tells.
+
+    Raises
+    ------
+    OptionsBtError
+        When the data cannot be had, the run folder is another job's, or the disk refuses.
+
+    Examples
+    --------
+    >>> import options_bt, tempfile
+    >>> job = options_bt.load_job("jobs/delta.yaml", symbols=["SPY"], quick=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     done = options_bt.run(job, workers=1, runs=folder)
+    ...     done.results().select("symbol", "delta", "status").row(0)
+    ('SPY', 0.15, 'done')
+    """
+    summary = run_job(job, runs=runs_folder(runs), cache=cache_folder(cache), workers=workers, fresh=fresh, shown=False)
+    return open_run(summary.path)
+
+
+class Backtest:
+    """The outcome of a single backtest, as tables.
+
+    Attributes
+    ----------
+    metrics : dict
+        Every metric and refusal counter by name; None where one is undefined.
+    """
+
+    def __init__(self, job: str, outcome: Outcome) -> None:
+        self._identified = [(job, outcome)]
+        self.job = job
+        self.spec = outcome.spec
+        row = metrics_row(outcome.metrics)
+        self.metrics: dict[str, Any] = {
+            name: int(value) if name in COUNTS and value is not None else value for name, value in row.items()
+        }
+
+    @property
+    def trades(self) -> pl.DataFrame:
+        """The trades; columns as in `Run.trades`."""
+        return trades_table(self._identified)
+
+    @property
+    def equity(self) -> pl.DataFrame:
+        """The equity; columns as in `Run.equity`."""
+        return equity_table(self._identified)
+
+    def __repr__(self) -> str:
+        spec, metrics = self.spec, self.metrics
+        pnl = f"{metrics['total_pnl']:,.2f}"
+        return f"<Backtest {spec.symbol} {spec.strategy.name}: {metrics['trades']} trades, P/L {pnl}>"
+
+
+def backtest(
+    symbol: str,
+    start: date | str,
+    end: date | str,
+    *,
+    source: str = "demo",
+    cache: str | Path | None = None,
+    columns: dict[str, str] | None = None,
+    strategy: str | dict[str, Any] = "put_credit_spread",
+    **params: Any,
+) -> Backtest:
+    """Run one backtest in this process.
+
+    Parameters
+    ----------
+    symbol : str
+    start, end : date or str
+        First and last day, both included.
+    source : str
+        As in a job file.
+    cache : str or Path, optional
+        As `cache_folder` has it.
+    columns : dict, optional
+        For a `files:` source: our column name to the vendor's.
+    strategy : str or dict
+        A name, or a mapping with legs or arms, as in a job file.
+    **params
+        Any parameter of a job file.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    JobFileError
+        When an argument is wrong, with every fault.
+    OptionsBtError
+        When the data cannot be had.
+
+    Examples
+    --------
+    >>> import options_bt
+    >>> result = options_bt.backtest("SPY", "2023-01-01", "2024-12-31", delta=0.2, dte="30-45")
+    >>> result.trades.columns[:4]
+    ['job', 'symbol', 'entry_date', 'exit_date']
+    >>> result.metrics["trades"] == result.trades.height
+    True
+    """
+    job, faults = read_job(
+        {
+            "name": "backtest",
+            "symbols": [symbol],
+            "period": {"start": start, "end": end},
+            "source": source,
+            "columns": columns or {},
+            "strategy": strategy,
+            "params": {name: getattr(value, "item", lambda value=value: value)() for name, value in params.items()},
+        }
+    )
+    if job is None:
+        raise JobFileError("backtest()", faults)
+    sweep = Plan(job)
+    opened = open_source(job.source, job.columns)
+    store = Cache(cache_folder(cache), opened.name)
+    pull(opened, store, job.symbols, sweep.years, lambda symbol, rows: None)
+    market = prepared(store, symbol, sweep.years)
+    return Backtest(sweep[0].id(market.fingerprint), run_backtest(sweep[0], market.open()))

@@ -1,0 +1,274 @@
+"""The command line: parses, calls, prints; the rooms are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from options_bt.errors import OptionsBtError
+
+if TYPE_CHECKING:
+    from options_bt.job.schema import JobFile
+
+
+class _Examples(click.Command):
+    """A command whose help ends with an example, set as its epilog."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.epilog:
+            with formatter.section("Example"):
+                for line in self.epilog.splitlines():
+                    formatter.write_text(line)
+
+
+def _workers(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:
+    if value is None or value == "auto":
+        return value
+    if value.isdecimal() and 1 <= int(value) <= 256:
+        return int(value)
+    raise click.BadParameter(f"got {value!r}; allowed: a whole number from 1 to 256, or auto")
+
+
+_FOLDER = click.Path(path_type=Path)
+RUNS = click.option(
+    "--runs", type=_FOLDER, default=Path("runs"), envvar="OPTIONS_BT_RUNS", show_envvar=True, help="Folder of the runs."
+)
+CACHE = click.option(
+    "--cache", type=_FOLDER, default=Path("cache"), envvar="OPTIONS_BT_CACHE", show_envvar=True, help="Cached data."
+)
+WORKERS = click.option(
+    "--workers",
+    metavar="N|auto",
+    callback=_workers,
+    help="Worker processes; 1 runs in this process, auto decides by the work.",
+)
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Log warnings only, and show no progress.")
+RUN = click.argument("run", type=_FOLDER)
+_JOB = (
+    click.argument("jobfile", type=_FOLDER),
+    click.option("--symbol", "symbols", multiple=True, help="Only this symbol of the job file; repeatable."),
+    click.option("--quick", is_flag=True, help="Apply the job file's `quick` section."),
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set a parameter, or with a list an axis; repeatable.",
+    ),
+    click.option("--name", help="Name of the run instead of the job file's."),
+)
+
+
+def _job_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_JOB):
+        command = option(command)
+    return command
+
+
+def _load(
+    jobfile: Path, symbols: tuple[str, ...], quick: bool, overrides: tuple[str, ...], name: str | None
+) -> JobFile:
+    from options_bt.job.load import load_job
+
+    return load_job(jobfile, symbols=symbols, quick=quick, overrides=overrides, name=name)
+
+
+def _verbosity(quiet: bool, verbose: bool) -> None:
+    from options_bt.runner.logs import log_to_console
+
+    log_to_console(-1 if quiet else int(verbose))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="options-bt")
+def cli() -> None:
+    """Backtest premium-selling option strategies over grids of symbols, parameters and windows."""
+
+
+@cli.command(cls=_Examples, epilog="options-bt run jobs/grid.yaml --symbol SPY --set width=10")
+@_job_options
+@WORKERS
+@click.option("--fresh", is_flag=True, help="Begin anew; the old run is set aside, not deleted.")
+@click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, help="Rows to print at the end.")
+@click.option("-v", "--verbose", is_flag=True, help="Log details too.")
+@QUIET
+@RUNS
+@CACHE
+def run(
+    jobfile: Path,
+    symbols: tuple[str, ...],
+    quick: bool,
+    overrides: tuple[str, ...],
+    name: str | None,
+    workers: int | str | None,
+    fresh: bool,
+    top: int,
+    verbose: bool,
+    quiet: bool,
+    runs: Path,
+    cache: Path,
+) -> None:
+    """Run every backtest of JOBFILE that its run folder does not hold yet, and print the best.
+
+    A run that was stopped goes on where it was when the same command is given again. Exit codes: 0 all
+    done, 1 some backtests failed, 2 bad input, 3 the disk refused, 130 stopped with Ctrl-C.
+    """
+    _verbosity(quiet, verbose)
+    job = _load(jobfile, symbols, quick, overrides, name)
+    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.tables import headline, ranked, text_table
+    from options_bt.runner.run import run_job
+
+    summary = run_job(job, runs=runs, cache=cache, workers=workers, fresh=fresh, shown=not quiet)
+    if summary.stopped_by:
+        left = summary.total - summary.done - summary.failed
+        click.echo(f"Stopped with {left} backtests to go; the same command goes on.", err=True)
+        raise SystemExit(summary.exit_code)
+    opened = open_run(summary.path)
+    if top:
+        click.echo(f"\n{job.name}, the best {min(top, summary.total)} of {summary.total} by {job.objective}:")
+        click.echo(text_table(headline(opened, ranked(opened, top=top))))
+    for failure in opened.failures()[:20]:
+        click.echo(f"failed {failure.job}: {failure.error.strip().splitlines()[-1]}", err=True)
+    click.echo(f"Data: {opened.info.source}\nResults: {summary.path}/results.parquet")
+    raise SystemExit(summary.exit_code)
+
+
+@cli.command(cls=_Examples, epilog="options-bt plan jobs/walk_forward.yaml")
+@_job_options
+@WORKERS
+@click.option("--first", type=click.IntRange(min=0), default=5, show_default=True, help="How many jobs to list.")
+@CACHE
+def plan(
+    jobfile: Path,
+    symbols: tuple[str, ...],
+    quick: bool,
+    overrides: tuple[str, ...],
+    name: str | None,
+    workers: int | str | None,
+    first: int,
+    cache: Path,
+) -> None:
+    """Show what JOBFILE would run and the data it needs; run and write nothing."""
+    job = _load(jobfile, symbols, quick, overrides, name)
+    from options_bt.job.planner import Plan
+    from options_bt.runner.preview import preview
+
+    click.echo(preview(Plan(job), cache, workers or job.run.workers, first), nl=False)
+
+
+@cli.command(cls=_Examples, epilog='options-bt results runs/grid --sort calmar --where "delta > 0.18"')
+@RUN
+@click.option("--sort", metavar="METRIC", help="Column to rank by; the job's objective by default.")
+@click.option("--top", type=click.IntRange(min=1), help="How many rows; all by default.")
+@click.option("--where", metavar="SQL", help="Condition over the columns.")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table")
+def results(run: Path, sort: str | None, top: int | None, where: str | None, form: Any) -> None:
+    """Print the results of RUN (a run folder), best first.
+
+    The table shows what tells the jobs apart and the main metrics; the other formats have every column.
+    """
+    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.tables import formatted, headline, ranked
+
+    opened = open_run(run)
+    rows = ranked(opened, sort=sort, top=top, where=where)
+    click.get_binary_stream("stdout").write(formatted(headline(opened, rows, sort) if form == "table" else rows, form))
+
+
+@cli.command(cls=_Examples, epilog="options-bt show runs/grid 3f2a")
+@RUN
+@click.argument("job")
+def show(run: Path, job: str) -> None:
+    """Show one backtest of RUN: parameters, metrics, refusals and trades.
+
+    JOB is its id, or the first characters of it.
+    """
+    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.tables import job_text
+
+    click.echo(job_text(open_run(run), job), nl=False)
+
+
+@cli.command(cls=_Examples, epilog="options-bt compare runs/grid runs/grid-again")
+@click.argument("run_a", type=_FOLDER)
+@click.argument("run_b", type=_FOLDER)
+@click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Differing cells to print.")
+def compare(run_a: Path, run_b: Path, top: int) -> None:
+    """Compare two runs job by job, to the last bit; exit with 1 and the differing cells when they differ."""
+    from options_bt.analysis.compare import compare as compare_runs
+    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.tables import comparison_text
+
+    comparison = compare_runs(open_run(run_a), open_run(run_b))
+    click.echo(comparison_text(comparison, top), nl=False)
+    raise SystemExit(int(not comparison.equal))
+
+
+@cli.group()
+def data() -> None:
+    """Pull, list and verify the cached data."""
+
+
+@data.command("pull", cls=_Examples, epilog="options-bt data pull jobs/grid.yaml --symbol SPY")
+@_job_options
+@QUIET
+@CACHE
+def data_pull(
+    jobfile: Path,
+    symbols: tuple[str, ...],
+    quick: bool,
+    overrides: tuple[str, ...],
+    name: str | None,
+    quiet: bool,
+    cache: Path,
+) -> None:
+    """Bring what JOBFILE needs and the cache lacks, and build its markets."""
+    _verbosity(quiet, verbose=False)
+    job = _load(jobfile, symbols, quick, overrides, name)
+    from options_bt.runner.run import pull_job
+
+    pull_job(job, cache, shown=not quiet)
+
+
+@data.command("ls", cls=_Examples, epilog="options-bt data ls")
+@CACHE
+def data_ls(cache: Path) -> None:
+    """List what is cached: sources, symbols, years, quotes and bytes."""
+    from options_bt.analysis.tables import text_table
+    from options_bt.data.listing import cached_data
+
+    click.echo(text_table(cached_data(cache)), nl=False)
+
+
+@data.command("verify", cls=_Examples, epilog="options-bt data verify")
+@CACHE
+def data_verify(cache: Path) -> None:
+    """Check every cached file against its checksum; name the damaged, which the next pull brings again."""
+    from options_bt.data.listing import verified
+
+    files, damaged = verified(cache)
+    for path, fault in damaged:
+        click.echo(f"{path} {fault}")
+    click.echo(f"{files} files checked, {len(damaged)} damaged" + ("; the next pull heals them" if damaged else ""))
+    raise SystemExit(int(bool(damaged)))
+
+
+def main() -> None:
+    """Run the command line; errors that a user can mend are printed without a traceback."""
+    try:
+        code = cli(standalone_mode=False)
+    except OptionsBtError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped; the same command goes on.", err=True)
+        code = 130
+    sys.exit(code)

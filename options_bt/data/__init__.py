@@ -1,0 +1,1 @@
+"""The data room: sources of quotes, the Parquet cache, and the market that the engine reads."""

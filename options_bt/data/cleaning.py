@@ -1,0 +1,70 @@
+"""Cleaning: which quotes the engine may see, and how many of the others there were and why."""
+
+from __future__ import annotations
+
+import polars as pl
+
+REASONS = (
+    "null_key",
+    "bad_price",
+    "negative_price",
+    "zero_ask",
+    "crossed",
+    "bad_strike",
+    "expired",
+    "duplicate",
+)
+"""Why a quote is dropped; one that several reasons hold for counts under the first.
+
+``null_key``: date, expiration, strike or right is null. ``bad_price``: bid or ask is null, NaN or infinite.
+``crossed``: the ask is below the bid. ``bad_strike``: not positive. ``expired``: dated after its expiration.
+``duplicate``: another row with the same key was read later.
+"""
+
+TOLERANCE = 1e-9
+_KEY = ("date", "expiration", "right", "cents")
+
+
+def rounded_cents(strike: pl.Expr) -> pl.Expr:
+    """Give a strike in dollars as whole cents, half up."""
+    return (strike * 100 + 0.5 + TOLERANCE).floor().cast(pl.Int64)
+
+
+def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Give the quotes that survive cleaning, and how many were dropped by reason.
+
+    Parameters
+    ----------
+    chain : polars.DataFrame
+        Quotes of one symbol with the columns of `data.source.CHAIN_COLUMNS`.
+
+    Returns
+    -------
+    quotes : polars.DataFrame
+        Sorted by date, expiration, right (puts first) and strike. `cents` is the strike in whole cents;
+        `delta` is null where it cannot choose a leg.
+    dropped : dict of str to int
+        Every reason, also those that never held.
+    """
+    strike, bid, ask = pl.col("strike"), pl.col("bid"), pl.col("ask")
+    cents = rounded_cents(strike.fill_null(0.0).clip(-1e12, 1e12))
+    no_key = pl.any_horizontal(pl.col("date", "expiration", "right").is_null(), ~strike.is_finite().fill_null(False))
+    checks = (
+        no_key,
+        ~(bid.is_finite() & ask.is_finite()).fill_null(False),
+        (bid < 0) | (ask < 0),
+        ask == 0,
+        ask < bid,
+        cents <= 0,
+        pl.col("expiration") < pl.col("date"),
+    )
+    reason = pl.coalesce(pl.when(check).then(pl.lit(name)) for name, check in zip(REASONS[:-1], checks, strict=True))
+    marked = chain.with_columns(reason.alias("reason"), cents.alias("cents"))
+    counts = dict(marked["reason"].drop_nulls().value_counts().iter_rows())
+    survivors = marked.filter(pl.col("reason").is_null()).drop("reason", "strike")
+    quotes = survivors.unique(subset=_KEY, keep="last", maintain_order=True)
+    counts["duplicate"] = survivors.height - quotes.height
+    is_put = pl.col("right") == "put"
+    usable = pl.col("delta").is_between(-1, 1) & ((pl.col("delta") < 0) == is_put) & (pl.col("delta") != 0)
+    quotes = quotes.with_columns(pl.when(usable).then("delta"), is_put.not_().cast(pl.Int8).alias("right"))
+    return quotes.sort(_KEY), {reason: counts.get(reason, 0) for reason in REASONS}

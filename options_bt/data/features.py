@@ -1,0 +1,175 @@
+"""Features of a symbol, each known at the close of its day (section 8 of docs/semantics.md).
+
+Price features run over every traded close up to the day, in the terms of the day. Only past splits enter
+them, so that a later one cannot change so much as their rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from options_bt.data.closes import Days, Floats, Splits
+from options_bt.data.market import Chain, Market
+
+TRADING_DAYS = 252
+IV_DAYS = 30
+SLOPE_DAYS = 60
+RANK_DAYS = 252
+RANK_AT_LEAST = 60
+RSI_DAYS = 14
+SKEW_DELTA = 0.25
+
+
+def features(market: Market) -> pl.DataFrame:
+    """Give the features of every quote day.
+
+    Parameters
+    ----------
+    market : Market
+
+    Returns
+    -------
+    polars.DataFrame
+        The columns of `job.predicates.FEATURES`, one row a quote day; null until enough rows exist.
+        Volatilities are per year (0.2 is 20%); `rsi_14`, `iv_rank` and `iv_percentile` go from 0 to 100;
+        `term_slope` is the volatility at 60 days less that at 30.
+    """
+    chain = market.chain
+    close = pl.DataFrame({"day": chain.day, "close": chain.close})
+    joined = close.join_asof(_price_features(market), on="day")
+    terms = Splits(chain.split_day, chain.split_ratio).between(np.zeros_like(chain.day), chain.day)
+    in_terms = joined.with_columns(pl.col("sma_20", "sma_50", "sma_200") / pl.Series(terms))
+    return pl.concat([in_terms.drop("day"), _chain_features(chain)], how="horizontal").fill_nan(None)
+
+
+def _price_features(market: Market) -> pl.DataFrame:
+    """Give the price features of each traded close, averages in the terms before the first split."""
+    day, close = _closes(market)
+    growth = Splits(market.chain.split_day, market.chain.split_ratio).between(np.zeros_like(day), day)
+    price = pl.Series("price", close * growth)
+    log_return = price.log().diff()
+    return pl.DataFrame(
+        {
+            "day": day,
+            "return_1": price.pct_change(),
+            "hv_20": log_return.rolling_std(20) * TRADING_DAYS**0.5,
+            "sma_20": price.rolling_mean(20),
+            "sma_50": price.rolling_mean(50),
+            "sma_200": price.rolling_mean(200),
+            "rsi_14": _rsi(price.diff().to_numpy()[1:]),
+        }
+    )
+
+
+def _closes(market: Market) -> tuple[Days, Floats]:
+    if len(market.traded_day):
+        return market.traded_day, market.traded
+    known = ~np.isnan(market.chain.close)
+    return market.chain.day[known], market.chain.close[known]
+
+
+def _rsi(changes: Floats) -> Floats:
+    """Give the relative strength index of each close (Wilder 1978, *New Concepts in Technical Trading Systems*).
+
+    Averages of rises and falls are seeded by the mean of the first 14 changes, then smoothed by 1/14.
+    """
+    result = np.full(len(changes) + 1, np.nan)
+    if len(changes) >= RSI_DAYS:
+        rises, falls = (_wilder(np.maximum(sign * changes, 0.0)) for sign in (1, -1))
+        total = rises + falls
+        index = np.divide(100 * rises, total, out=np.full_like(total, 50.0), where=total > 0)
+        result[RSI_DAYS:] = index
+    return result
+
+
+def _wilder(values: Floats) -> Floats:
+    seeded = np.concatenate([[values[:RSI_DAYS].mean()], values[RSI_DAYS:]])
+    return pl.Series(seeded).ewm_mean(alpha=1 / RSI_DAYS, adjust=False).to_numpy()
+
+
+def _chain_features(chain: Chain) -> pl.DataFrame:
+    """Give the features that come from the quotes' implied volatilities, one row a quote day."""
+    days = len(chain.day)
+    rows = _volatilities(chain)
+    at_the_money = _at_the_money(rows)
+    iv_30 = _interpolated(at_the_money, days, IV_DAYS)
+    level = pl.Series(iv_30).fill_nan(None)
+    low = level.rolling_min(RANK_DAYS, min_samples=RANK_AT_LEAST)
+    high = level.rolling_max(RANK_DAYS, min_samples=RANK_AT_LEAST)
+    spread = pl.Series(high - low)
+    return pl.DataFrame(
+        {
+            "iv_30": level,
+            "iv_rank": pl.select(pl.when(spread > 0).then(100 * (level - low) / spread)).to_series(),
+            "iv_percentile": _percentile(iv_30),
+            "skew_25": _skew(rows, days),
+            "term_slope": _interpolated(at_the_money, days, SLOPE_DAYS) - iv_30,
+        }
+    )
+
+
+def _volatilities(chain: Chain) -> pl.DataFrame:
+    """Give the quotes that have a volatility, from at least a day before their expiration."""
+    group_of_part = np.repeat(np.arange(len(chain.expiration)), 2)
+    right_of_part = np.tile(np.array([0, 1], np.int8), len(chain.expiration))
+    size = np.diff(chain.group_row)
+    today = chain.row_day
+    frame = pl.DataFrame(
+        {
+            "today": today,
+            "dte": np.repeat(chain.expiration[group_of_part], size) - chain.day[today],
+            "right": np.repeat(right_of_part, size),
+            "strike": chain.strike,
+            "delta": chain.delta,
+            "iv": chain.iv,
+            "away": np.abs(chain.strike - chain.close[today]),
+        }
+    )
+    return frame.filter(pl.col("iv").is_finite() & (pl.col("iv") > 0) & (pl.col("dte") >= 1))
+
+
+def _at_the_money(rows: pl.DataFrame) -> pl.DataFrame:
+    """Give each expiration's volatility at the strike nearest to the close (the lower of two), both rights' mean."""
+    ranked = rows.filter(pl.col("away").is_finite()).sort("today", "dte", "away", "strike")
+    nearest = ranked.filter(pl.col("strike") == pl.col("strike").first().over("today", "dte"))
+    return nearest.group_by("today", "dte", maintain_order=True).agg(pl.col("iv").mean())
+
+
+def _interpolated(at_the_money: pl.DataFrame, days: int, target: int) -> Floats:
+    """Give the volatility at `target` days, linear in total variance; flat before the first and after the last."""
+    result = np.full(days, np.nan)
+    for (today,), curve in at_the_money.group_by("today", maintain_order=True):
+        dte, iv = curve["dte"].to_numpy(), curve["iv"].to_numpy()
+        if target <= dte[0] or target >= dte[-1]:
+            result[int(str(today))] = iv[0] if target <= dte[0] else iv[-1]
+        else:
+            result[int(str(today))] = np.sqrt(np.interp(target, dte, iv**2 * dte) / target)
+    return result
+
+
+def _percentile(iv: Floats) -> Floats:
+    """Give the share of the trailing days, in percent, on which the volatility was below the day's."""
+    result = np.full(len(iv), np.nan)
+    for index, value in enumerate(iv):
+        trailing = iv[max(0, index - RANK_DAYS + 1) : index + 1]
+        known = trailing[~np.isnan(trailing)]
+        if len(known) >= RANK_AT_LEAST and not np.isnan(value):
+            result[index] = 100 * np.mean(known < value)
+    return result
+
+
+def _skew(rows: pl.DataFrame, days: int) -> NDArray[np.float64]:
+    """Give the volatility of the 25-delta put less that of the call, at the expiration nearest to 30 days."""
+    usable = rows.filter(pl.col("delta").is_finite()).with_columns(
+        (pl.col("dte") - IV_DAYS).abs().alias("off"), (pl.col("delta").abs() - SKEW_DELTA).abs().alias("miss")
+    )
+    ranked = usable.sort("today", "off", "dte", "miss", "strike")
+    nearest = ranked.filter(pl.col("dte") == pl.col("dte").first().over("today"))
+    by_right = nearest.group_by("today", "right", maintain_order=True).agg(pl.col("iv").first())
+    wide = by_right.pivot("right", index="today", values="iv")
+    result = np.full(days, np.nan)
+    if {"0", "1"} <= set(wide.columns):
+        result[wide["today"].to_numpy()] = (wide["0"] - wide["1"]).fill_null(np.nan).to_numpy()
+    return result

@@ -1,0 +1,62 @@
+"""What the cache holds, and whether it is as it was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from options_bt.data.cache import cached_sources
+from options_bt.data.source import UNDATED
+
+
+def cached_data(root: Path) -> pl.DataFrame:
+    """Give one row a cached symbol.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``source, symbol, first, last`` (years with quotes; null without any), ``quotes, closes, bytes,
+        version``.
+    """
+    rows = []
+    for cache in cached_sources(root):
+        for manifest in cache.manifests():
+            years = [year for year, file in manifest.years.items() if file.rows and year != UNDATED]
+            rows.append(
+                {
+                    "source": cache.folder.name,
+                    "symbol": manifest.symbol,
+                    "first": min(years, default=None),
+                    "last": max(years, default=None),
+                    "quotes": sum(file.rows for file in manifest.years.values()),
+                    "closes": manifest.closes.rows,
+                    "bytes": sum(file.bytes for _, file in manifest.files()),
+                    "version": manifest.version,
+                }
+            )
+    schema = dict.fromkeys(("source", "symbol", "version"), pl.String) | dict.fromkeys(
+        ("first", "last", "quotes", "closes", "bytes"), pl.Int64
+    )
+    columns = ("source", "symbol", "first", "last", "quotes", "closes", "bytes", "version")
+    return pl.DataFrame(rows, schema={name: schema[name] for name in columns})
+
+
+def verified(root: Path) -> tuple[int, list[tuple[str, str]]]:
+    """Check every cached file, and take the damaged ones out of their manifests.
+
+    Returns
+    -------
+    files : int
+        How many were checked.
+    damaged : list of (path, fault)
+    """
+    files, damaged = 0, []
+    for cache in cached_sources(root):
+        for manifest in cache.manifests():
+            files += sum(1 for _ in manifest.files())
+            faults = cache.damaged(manifest)
+            damaged += [(str(cache.folder / path), fault) for path, fault in faults]
+            if faults:
+                cache.forget(manifest, (path for path, _ in faults))
+    return files, damaged

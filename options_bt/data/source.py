@@ -1,0 +1,147 @@
+"""What a source of option chains is, and how a job file names one."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import parse_qsl
+
+from options_bt.errors import SourceError, nearest
+
+if TYPE_CHECKING:
+    import polars as pl
+
+UNDATED = 0
+"""The year under which a source gives rows without a date, so that they are counted and not lost."""
+
+GREEKS = ("iv", "delta", "gamma", "theta", "vega", "rho")
+CHAIN_COLUMNS = ("date", "expiration", "strike", "right", "bid", "ask", *GREEKS)
+
+
+class Source(Protocol):
+    """A place that option chains come from; only the planning process talks to one.
+
+    Attributes
+    ----------
+    name : str
+        A plain file name: the folder in the cache. Different data have different names.
+    label : str
+        For people; says so when the data is simulated. Never holds a password.
+    version : str
+        Changes whenever the data may have changed: what was cached under another version is pulled again.
+    """
+
+    name: str
+    label: str
+    version: str
+
+    def symbols(self) -> list[str]:
+        """Give the symbols that have quotes."""
+        ...
+
+    def extent(self) -> tuple[date, date] | None:
+        """Give the first and last quote date over all symbols; None when there are none."""
+        ...
+
+    def chain(self, symbol: str, years: Sequence[int]) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Give the quotes of a symbol, a frame for each year that has any, in the order they were read.
+
+        Columns are CHAIN_COLUMNS: dates as Date, right as ``call`` or ``put`` (null for anything else),
+        numbers as Float64 with null for what is absent. Nothing is cleaned. Rows without a date come
+        under the year UNDATED.
+        """
+        ...
+
+    def closes(self, symbol: str) -> pl.DataFrame:
+        """Give every close of a symbol as traded: ``date``, ``close``; no rows where there are none."""
+        ...
+
+    def splits(self, symbol: str) -> pl.DataFrame:
+        """Give the splits of a symbol: ``ex_date``, ``to_factor``, ``for_factor``."""
+        ...
+
+
+def open_source(text: str, columns: Mapping[str, str] | None = None) -> Source:
+    """Give the source that a job file names.
+
+    Parameters
+    ----------
+    text : str
+        ``demo``, ``demo?profile=dense&seed=7``, ``files:PATH`` or ``mysql://user@host:port``;
+        ``${VAR}`` is replaced from the environment.
+    columns : mapping, optional
+        For ``files:``: our column name to the vendor's.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    SourceError
+        When the text is not one of these, a variable is not set, or the place cannot be read.
+    """
+    expanded = _expanded(text)
+    kind, separator, rest = expanded.partition(":")
+    if kind.partition("?")[0] == "demo" and not separator:
+        return _demo(expanded.partition("?")[2])
+    if kind == "files":
+        from options_bt.data.files import FilesSource
+
+        return FilesSource(rest, columns or {})
+    if kind == "mysql":
+        from options_bt.data.dolt import DoltSource
+
+        return DoltSource(expanded)
+    raise SourceError(f"source: got {redacted(text)!r}; allowed: demo, files:PATH or mysql://user@host:port")
+
+
+def redacted(text: str) -> str:
+    """Give a source's text without its password.
+
+    Examples
+    --------
+    >>> redacted("mysql://me:secret@127.0.0.1:3306")
+    'mysql://me:***@127.0.0.1:3306'
+    """
+    return re.sub(r"(?<=://)([^:@/]*):.*@", r"\1:***@", text)
+
+
+def require_symbols(source: Source, symbols: Sequence[str]) -> None:
+    """Raise SourceError naming every symbol that the source has no quotes of, with the nearest it has."""
+    known = source.symbols()
+    unknown = sorted(set(symbols) - set(known))
+    if unknown:
+        lines = [f"  {symbol}: no quotes{nearest(symbol, known)}" for symbol in unknown]
+        raise SourceError(
+            f"{source.label} has {len(known)} symbols, but not all that the job file names:\n" + "\n".join(lines)
+        )
+
+
+def _expanded(text: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise SourceError(f"source: the environment variable {name} is not set; set it or write its value")
+        return os.environ[name]
+
+    return re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def _demo(query: str) -> Source:
+    from options_bt.data.demo import DemoSource
+
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for key in options.keys() - {"profile", "seed"}:
+        raise SourceError(
+            f"source: demo has no option {key!r}{nearest(key, ('profile', 'seed'))}; allowed: profile, seed"
+        )
+    profile, seed = options.get("profile", "sparse"), options.get("seed", "1")
+    if profile not in ("sparse", "dense"):
+        raise SourceError(f"source: got profile={profile}; allowed: sparse, dense")
+    if not re.fullmatch(r"\d{1,9}", seed):
+        raise SourceError(f"source: got seed={seed}; allowed: a whole number from 0 to 999999999")
+    return DemoSource("dense" if profile == "dense" else "sparse", int(seed))

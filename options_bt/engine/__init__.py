@@ -1,0 +1,1 @@
+"""The engine room: one job spec and one market in, one outcome out."""

@@ -1,0 +1,90 @@
+"""On which days which arm of a strategy may be entered: weekdays, and predicates over features."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from options_bt.data.features import features
+from options_bt.data.market import Market
+from options_bt.job.parameters import WEEKDAYS
+from options_bt.job.strategies import Strategy
+
+NO_ARM = -1
+_MARKETS_KEPT = 8
+
+
+def arm_of_day(
+    market: Market, strategy: Strategy, entry_when: str | None, entry_every: str, first: int, end: int
+) -> NDArray[np.int64]:
+    """Give the arm that may be entered on each quote day of a job.
+
+    Parameters
+    ----------
+    market : Market
+    strategy : Strategy
+    entry_when : str or None
+        Predicate that must be true besides the arm's own.
+    entry_every : str
+        As in `Parameters`.
+    first, end : int
+        The job's quote days are those with indices in ``range(first, end)``.
+
+    Returns
+    -------
+    array of int64
+        Index of the first arm whose predicate is true; NO_ARM on days without one or off `entry_every`.
+    """
+    arms = np.full(end - first, NO_ARM, np.int64)
+    for index in reversed(range(len(strategy.arms))):
+        when = strategy.arms[index].when
+        arms[slice(None) if when is None else true_days(market, when)[first:end]] = index
+    if entry_when is not None:
+        arms[~true_days(market, entry_when)[first:end]] = NO_ARM
+    arms[~_entry_days(market.chain.day[first:end], entry_every)] = NO_ARM
+    return arms
+
+
+def _entry_days(day: NDArray[np.int32], entry_every: str) -> NDArray[np.bool_]:
+    weekday = (day + 3) % len(WEEKDAYS)  # 1970-01-01 was a Thursday
+    if entry_every == "any":
+        return np.ones(len(day), bool)
+    if entry_every == "first_of_week":
+        monday = day - weekday
+        return np.concatenate([[True], monday[1:] != monday[:-1]])[: len(day)]
+    return np.isin(weekday, [WEEKDAYS.index(name) for name in entry_every.split(",")])
+
+
+class _Signals:
+    """The feature table of one market and the predicates already answered over it."""
+
+    def __init__(self, market: Market) -> None:
+        self._table = features(market).with_row_index("row").lazy()
+        self._answers: dict[str, NDArray[np.bool_]] = {}
+
+    def true_days(self, predicate: str) -> NDArray[np.bool_]:
+        if predicate not in self._answers:
+            # Each day is a group of its own, so that nothing in a predicate can see another day.
+            answer = pl.sql_expr(predicate).first().fill_null(False).alias("answer")
+            answers = self._table.group_by("row", maintain_order=True).agg(answer).collect()
+            self._answers[predicate] = answers["answer"].to_numpy()
+        return self._answers[predicate]
+
+
+_signals: OrderedDict[tuple[str, str], _Signals] = OrderedDict()
+
+
+def true_days(market: Market, predicate: str) -> NDArray[np.bool_]:
+    """Tell on which quote days of a market a predicate is true; null is not true.
+
+    Feature tables are kept for the markets last asked for, by fingerprint.
+    """
+    key = (market.symbol, market.fingerprint)
+    if key not in _signals:
+        _signals[key] = _Signals(market)
+        if len(_signals) > _MARKETS_KEPT:
+            _signals.popitem(last=False)
+    return _signals[key].true_days(predicate)

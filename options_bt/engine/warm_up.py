@@ -1,0 +1,56 @@
+"""Compiling the engine before its first use, so that it happens once a machine and is announced."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import polars as pl
+from numba.core import event
+
+from options_bt.data.market import build_market
+from options_bt.data.source import CHAIN_COLUMNS
+from options_bt.engine.backtest import run_backtest
+from options_bt.job.parameters import Parameters
+from options_bt.job.spec import JobSpec
+from options_bt.job.strategies import STRATEGIES
+
+logger = logging.getLogger(__name__)
+
+
+class _Announcer(event.Listener):
+    """Says once that numba is compiling; loading from its cache raises no event."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def on_start(self, event: Any) -> None:
+        if not self._said:
+            self._said = True
+            logger.info("Compiling the engine for this machine; it takes about half a minute and happens once")
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+def warm_up() -> None:
+    """Load the compiled engine, or compile it now if this machine has not yet."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        return
+    schema: Mapping[str, Any] = dict.fromkeys(CHAIN_COLUMNS, pl.Float64) | {
+        "date": pl.Date,
+        "expiration": pl.Date,
+        "right": pl.String,
+    }
+    closes = {"date": pl.Date, "close": pl.Float64}
+    splits = {"ex_date": pl.Date, "to_factor": pl.Float64, "for_factor": pl.Float64}
+    nothing = (pl.DataFrame(schema=columns) for columns in (schema, closes, splits))
+    market = build_market("", "", *nothing)
+    day = date(2000, 1, 1)
+    with event.install_listener("numba:compile", _Announcer()):
+        run_backtest(
+            JobSpec(symbol="", start=day, end=day, strategy=STRATEGIES["short_put"], params=Parameters()), market
+        )

@@ -1,0 +1,97 @@
+"""Errors for the person at the keyboard: what was got, what is allowed, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class OptionsBtError(Exception):
+    """Base of every error that a user can cause or mend; the command line prints it without a traceback."""
+
+    exit_code = 1
+
+
+class InputError(OptionsBtError):
+    """A job file, an option or a name is wrong: nothing was run and nothing was written."""
+
+    exit_code = 2
+
+
+class SourceError(InputError):
+    """A source cannot be read: no server, no folder, a missing column, an unknown symbol."""
+
+
+class StorageError(OptionsBtError):
+    """The disk refused: full, read-only, or no permission. What was finished before is kept."""
+
+    exit_code = 3
+
+
+class RunFolderError(InputError):
+    """A run folder is not what the command needs: missing, of another job, or in use."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a job file.
+
+    Attributes
+    ----------
+    path : str
+        Where, as ``grid.delta[2]``; empty for the file as a whole.
+    problem : str
+        What was got.
+    allowed : str
+        What would be right there.
+    """
+
+    path: str
+    problem: str
+    allowed: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{where}{self.problem}" + (f"; allowed: {self.allowed}" if self.allowed else "")
+
+
+class JobFileError(InputError):
+    """A job file is wrong; every fault of it is listed.
+
+    Parameters
+    ----------
+    file : str
+        The file as the user named it.
+    faults : sequence of Fault
+        At least one.
+    """
+
+    def __init__(self, file: str, faults: Sequence[Fault]) -> None:
+        self.file = file
+        self.faults = tuple(faults)
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(f"{file}: {count}, nothing was run\n{lines}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Give the known names most like `name`, as a phrase to append to an error.
+
+    Parameters
+    ----------
+    name : str
+        What the user wrote.
+    known : iterable of str
+        What exists.
+
+    Returns
+    -------
+    str
+        ``" (did you mean 'delta'?)"``, or an empty string where nothing is close.
+    """
+    folded = {candidate.casefold(): candidate for candidate in known}
+    close = get_close_matches(name.casefold(), folded, n=2, cutoff=0.6)
+    if not close:
+        return ""
+    return f" (did you mean {' or '.join(repr(folded[match]) for match in close)}?)"

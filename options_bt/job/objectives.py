@@ -1,0 +1,20 @@
+"""The metrics that results can be ranked by, and which way is better."""
+
+from __future__ import annotations
+
+LOWER_IS_BETTER = frozenset({"max_drawdown", "fees", "stale_days", "modelled_days"})
+
+OBJECTIVES = (
+    "sharpe",
+    "sortino",
+    "calmar",
+    "cagr",
+    "total_return",
+    "total_pnl",
+    "profit_factor",
+    "win_rate",
+    "avg_pnl",
+    "max_drawdown",
+    "cvar_95",
+)
+"""What a job file may name as `objective`."""

@@ -1,0 +1,43 @@
+"""Predicates: SQL expressions over the features of a symbol, checked before anything runs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FEATURES = (
+    "close",
+    "return_1",
+    "hv_20",
+    "sma_20",
+    "sma_50",
+    "sma_200",
+    "rsi_14",
+    "iv_30",
+    "iv_rank",
+    "iv_percentile",
+    "skew_25",
+    "term_slope",
+)
+"""The columns that a predicate may use; each is known at the close of its day."""
+
+
+class Problem(NamedTuple):
+    """Why a predicate is refused."""
+
+    got: str
+    allowed: str
+
+
+def bad_predicate(predicate: str) -> Problem | None:
+    """Give what is wrong with a predicate, or None where it is a true-or-false expression over FEATURES."""
+    import polars as pl  # heavy, and most job files have no predicate
+
+    empty = pl.LazyFrame(schema=dict.fromkeys(FEATURES, pl.Float64))
+    try:
+        schema = empty.select(pl.sql_expr(predicate).alias("answer")).collect_schema()
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        return Problem(f"got {predicate!r}: {reason}", f"SQL over {', '.join(FEATURES)}")
+    if schema["answer"] != pl.Boolean:
+        return Problem(f"got {predicate!r}, a {schema['answer']}", "something true or false")
+    return None

@@ -1,0 +1,188 @@
+"""Reading a job file: plain data in, a valid job or the list of all its faults out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import structs
+
+from options_bt.errors import Fault, nearest
+from options_bt.job.checks import INVALID, Checker, shown
+from options_bt.job.objectives import OBJECTIVES
+from options_bt.job.parameters import CANONICAL, EXCLUSIVE, FIELDS, Parameters
+from options_bt.job.predicates import bad_predicate
+from options_bt.job.schema import JobFile, Period, Quick, RunSettings
+from options_bt.job.strategies import STRATEGIES
+from options_bt.job.strategy_mapping import read_strategy
+from options_bt.job.windows import DURATION_FORM, Windows, spans
+
+NAME_FORM = "a plain file name: letters, digits, '.', '_' and '-', starting with a letter or digit"
+SYMBOL_FORM = "a ticker such as AAPL or BRK.B"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(?<!\.)")
+_SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^_-]{0,19}")
+_KEYS = tuple(name for name in JobFile.__struct_fields__ if name != "repeated")
+_REQUIRED = {"name": NAME_FORM, "symbols": "a list of tickers", "period": "a start and an end"}
+
+
+def read_job(data: Any) -> tuple[JobFile | None, list[Fault]]:
+    """Give the job that plain data describes, or every fault of it.
+
+    Parameters
+    ----------
+    data : Any
+        What a YAML or JSON loader gave.
+
+    Returns
+    -------
+    job : JobFile or None
+        None when there is any fault.
+    faults : list of Fault
+    """
+    reader = _Reader()
+    entries = reader.mapping(data, "", _KEYS)
+    if isinstance(data, Mapping):
+        for key, form in _REQUIRED.items():
+            if key not in entries:
+                reader.refuse(key, "missing", form)
+    read = {key: getattr(reader, key)(value) for key, value in entries.items()}
+    reader.cross_check(read, entries)
+    if reader.faults:
+        return None, reader.faults
+    return JobFile(**read, repeated=reader.repeated), []
+
+
+class _Reader(Checker):
+    """One method for each key of a job file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.repeated = 0
+
+    def _once(self, values: list[Any]) -> tuple[Any, ...]:
+        kept = tuple(dict.fromkeys(values))
+        self.repeated += len(values) - len(kept)
+        return kept
+
+    def name(self, value: Any) -> Any:
+        if not isinstance(value, str) or not _NAME.fullmatch(value):
+            return self.refuse("name", f"got {shown(value)}", NAME_FORM)
+        return value
+
+    def symbols(self, value: Any, path: str = "symbols") -> Any:
+        if not isinstance(value, list | tuple) or not value:
+            return self.refuse(path, f"got {shown(value)}", "a list of tickers, at least one")
+        for index, symbol in enumerate(value):
+            if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
+                self.refuse(f"{path}[{index}]", f"got {shown(symbol)}", SYMBOL_FORM)
+        return self._once([str(symbol) for symbol in value])
+
+    def period(self, value: Any) -> Any:
+        period = self.struct(value, Period, "period")
+        if isinstance(period, Period) and period.end < period.start:
+            return self.refuse("period.end", f"got {period.end}", f"{period.start} or later")
+        return period
+
+    def quick(self, value: Any) -> Any:
+        entries = dict(value) if isinstance(value, Mapping) else value
+        symbols = entries.pop("symbols", None) if isinstance(entries, dict) else None
+        quick = self.struct(entries, Quick, "quick")
+        if symbols is not None and isinstance(quick, Quick):
+            quick = structs.replace(quick, symbols=self.symbols(symbols, "quick.symbols"))
+        return quick
+
+    def source(self, value: Any) -> Any:
+        kinds = "demo, files:PATH or mysql://user@host:port"
+        if not isinstance(value, str):
+            return self.refuse("source", f"got {shown(value)}", kinds)
+        kind = re.split(r"[:?]", value, maxsplit=1)[0]
+        if "$" not in kind and kind not in ("demo", "files", "mysql"):
+            hint = nearest(kind, ("demo", "files", "mysql"))
+            return self.refuse("source", f"got a source of kind {shown(kind)}{hint}", kinds)
+        return value
+
+    def columns(self, value: Any) -> Any:
+        return self.value(value, dict[str, str], "columns", "a mapping of our name to the vendor's")
+
+    def strategy(self, value: Any, path: str = "strategy") -> Any:
+        if isinstance(value, Mapping):
+            return read_strategy(self, value, path)
+        if isinstance(value, str) and value in STRATEGIES:
+            return STRATEGIES[value]
+        hint = nearest(value, STRATEGIES) if isinstance(value, str) else ""
+        known = ", ".join(STRATEGIES) + ", or a mapping with legs or arms of your own"
+        return self.refuse(path, f"got {shown(value)}{hint}", known)
+
+    def grid(self, value: Any) -> Any:
+        axes = []
+        for name, values in self.mapping(value, "grid", (*FIELDS, "strategy")).items():
+            path = f"grid.{name}"
+            if not isinstance(values, list | tuple) or not values:
+                self.refuse(path, f"got {shown(values)}", "a list of at least one value")
+                continue
+            read = [self._parameter(name, v, f"{path}[{i}]") for i, v in enumerate(values)]
+            axes.append((name, self._once(read)))
+        return tuple(axes)
+
+    def params(self, value: Any) -> Any:
+        entries = self.mapping(value, "params", FIELDS)
+        read = {key: self._parameter(key, entry, f"params.{key}") for key, entry in entries.items()}
+        return INVALID if INVALID in read.values() else Parameters(**read)
+
+    def _parameter(self, name: str, value: Any, path: str) -> Any:
+        if name == "strategy":
+            return self.strategy(value, path)
+        if name in CANONICAL:
+            canonical, form = CANONICAL[name]
+            try:
+                return canonical(value)
+            except (ValueError, TypeError):
+                return self.refuse(path, f"got {shown(value)}", form)
+        if name == "entry_when" and isinstance(value, str) and (problem := bad_predicate(value)):
+            return self.refuse(path, problem.got, problem.allowed)
+        return self.value(value, FIELDS[name].type, path)
+
+    def windows(self, value: Any) -> Any:
+        forms = dict.fromkeys(("train", "test", "step"), DURATION_FORM)
+        return self.struct(value, Windows, "windows", forms)
+
+    def objective(self, value: Any) -> Any:
+        if value in OBJECTIVES:
+            return value
+        hint = nearest(str(value), OBJECTIVES)
+        return self.refuse("objective", f"got {shown(value)}{hint}", ", ".join(OBJECTIVES))
+
+    def run(self, value: Any) -> Any:
+        forms = {"workers": "a whole number from 1 to 256, or auto"}
+        return self.struct(value, RunSettings, "run", forms)
+
+    def cross_check(self, read: dict[str, Any], entries: dict[str, Any]) -> None:
+        """Refuse what is right key by key and wrong together."""
+        axes = entries["grid"] if isinstance(entries.get("grid"), Mapping) else {}
+        fixed = entries["params"] if isinstance(entries.get("params"), Mapping) else {}
+        for name in axes:
+            if name in fixed or (name == "strategy" and "strategy" in entries):
+                other = name if name == "strategy" else f"params.{name}"
+                self.refuse(f"grid.{name}", f"also given as {other}", "one of the two")
+        for first, second in EXCLUSIVE:
+            given = [name for name in (first, second) if name in axes or fixed.get(name) is not None]
+            if len(given) == 2:
+                self.refuse(f"params.{second}", f"also given: {first}", f"{first} or {second}")
+        period, windows = read.get("period"), read.get("windows")
+        if isinstance(period, Period):
+            self._check_windows(period, windows)
+            self._check_quick(period, read.get("quick"))
+
+    def _check_windows(self, period: Period, windows: Any) -> None:
+        if not isinstance(windows, Windows):
+            return
+        found = len(spans(period.start, period.end, windows)) // 2
+        if found == 0 or (windows.count is not None and found < windows.count):
+            wanted = "at least 1" if windows.count is None else str(windows.count)
+            where = f"{period.start} to {period.end} has room for {found}"
+            self.refuse("windows", f"the period {where}", f"{wanted}: lengthen it or shorten the windows")
+
+    def _check_quick(self, period: Period, quick: Any) -> None:
+        if isinstance(quick, Quick) and (quick.start or period.start) > (quick.end or period.end):
+            self.refuse("quick", "its days end before they start", f"days up to {period.end}")

@@ -1,0 +1,64 @@
+"""JobSpec: one backtest, frozen, picklable and small."""
+
+from __future__ import annotations
+
+from datetime import date
+from hashlib import sha256
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from options_bt.job.parameters import Parameters
+from options_bt.job.strategies import Strategy
+
+SEMANTICS_VERSION = 1
+"""Raised whenever the engine gives other numbers for the same job on the same data."""
+
+Role = Literal["full", "train", "test"]
+
+
+class JobSpec(Struct, frozen=True, kw_only=True):
+    """One backtest: what to run on which symbol and days.
+
+    Attributes
+    ----------
+    symbol : str
+    window : int
+        Number of the walk-forward window, from 1; 0 where the job file has no windows.
+    role : {'full', 'train', 'test'}
+        What the days are for.
+    start, end : datetime.date
+        First and last day, both included.
+    strategy : Strategy
+    params : Parameters
+    """
+
+    symbol: str
+    window: int = 0
+    role: Role = "full"
+    start: date
+    end: date
+    strategy: Strategy
+    params: Parameters
+
+    def id(self, fingerprint: str) -> str:
+        """Give the id of this job on data with that fingerprint: equal ids mean equal results.
+
+        Parameters
+        ----------
+        fingerprint : str
+            The fingerprint of the symbol's data, from the cache.
+
+        Returns
+        -------
+        str
+            16 hexadecimal digits.
+        """
+        canonical = msgspec.json.encode((SEMANTICS_VERSION, fingerprint, self))
+        return sha256(canonical).hexdigest()[:16]
+
+    def row(self) -> dict[str, Any]:
+        """Give this job as a flat row: symbol, window, role, start, end, strategy, every parameter."""
+        place = {name: getattr(self, name) for name in ("symbol", "window", "role", "start", "end")}
+        return place | {"strategy": self.strategy.name} | msgspec.structs.asdict(self.params)

@@ -1,0 +1,105 @@
+"""Walk-forward windows: the spans of days that each combination of parameters runs on."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from datetime import date, timedelta
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta, Struct
+
+from options_bt.job.spec import Role
+
+Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]*[ymwd]$")]
+DURATION_FORM = "a number of years, months, weeks or days such as 2y, 6m, 26w or 90d"
+
+
+class Windows(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a period is cut: train on one stretch, test on the next, step on, `count` times.
+
+    Attributes
+    ----------
+    train, test : str
+        Lengths such as ``2y``; a test starts on the day after its training ends.
+    step : str or None
+        From one window's start to the next; the length of a test by default.
+    count : int or None
+        How many; as many as the period holds by default.
+    anchored : bool
+        Every training starts on the first day of the period and grows, instead of rolling.
+    """
+
+    train: Duration
+    test: Duration
+    step: Duration | None = None
+    count: Annotated[int, Meta(ge=1)] | None = None
+    anchored: bool = False
+
+
+class Span(NamedTuple):
+    """One stretch of days, both ends included, and what it is for."""
+
+    window: int
+    role: Role
+    start: date
+    end: date
+
+
+def shifted(day: date, duration: str, times: int = 1) -> date:
+    """Give the day that lies `times` durations later; a month's missing day becomes its last.
+
+    Examples
+    --------
+    >>> shifted(date(2024, 2, 29), "1y")
+    datetime.date(2025, 2, 28)
+    >>> shifted(date(2019, 1, 1), "6m", 3)
+    datetime.date(2020, 7, 1)
+    """
+    number, unit = re.fullmatch(r"(\d+)([ymwd])", duration).groups()  # type: ignore[union-attr]  # validated
+    length = int(number) * times
+    if unit in "wd":
+        return day + timedelta(days=length * (7 if unit == "w" else 1))
+    year, month = divmod(day.year * 12 + day.month - 1 + length * (12 if unit == "y" else 1), 12)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def spans(start: date, end: date, windows: Windows | None) -> list[Span]:
+    """Give the spans of a period: itself, or a train and a test span for each window.
+
+    Parameters
+    ----------
+    start, end : datetime.date
+        The period, both ends included.
+    windows : Windows or None
+        None gives one span with the role ``full``.
+
+    Returns
+    -------
+    list of Span
+        In time order; fewer than ``2 * windows.count`` where the period ends too soon, none where it
+        holds no window at all. A test always lies wholly inside the period and after its training.
+
+    Examples
+    --------
+    >>> for span in spans(date(2019, 1, 1), date(2021, 12, 31), Windows(train="2y", test="1y")):
+    ...     print(*span)
+    1 train 2019-01-01 2020-12-31
+    1 test 2021-01-01 2021-12-31
+    """
+    if windows is None:
+        return [Span(0, "full", start, end)]
+    found: list[Span] = []
+    day = timedelta(days=1)
+    number = 1
+    while windows.count is None or number <= windows.count:
+        first = shifted(start, windows.step or windows.test, number - 1)
+        test_start = shifted(first, windows.train)
+        test_end = shifted(test_start, windows.test) - day
+        if test_end > end:
+            break
+        train_start = start if windows.anchored else first
+        found.append(Span(number, "train", train_start, test_start - day))
+        found.append(Span(number, "test", test_start, test_end))
+        number += 1
+    return found

@@ -1,0 +1,212 @@
+"""The coordinator: does what the schedule says, and writes down what comes of it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from options_bt.data.prepare import Prepared
+from options_bt.engine.metrics import METRICS
+from options_bt.job.objectives import LOWER_IS_BETTER
+from options_bt.job.planner import Plan
+from options_bt.job.spec import JobSpec
+from options_bt.runner.batch import Batch, Result, Task
+from options_bt.runner.estimate import estimated
+from options_bt.runner.executor import Executor, Finished
+from options_bt.runner.folder import RunFolder
+from options_bt.runner.inline import Inline
+from options_bt.runner.ledger import Ledger
+from options_bt.runner.progress import Progress
+from options_bt.runner.schedule import (
+    Action,
+    BatchDone,
+    Interrupted,
+    Kill,
+    Quarantine,
+    Schedule,
+    Submit,
+    Tick,
+    Work,
+    WorkerDied,
+)
+from options_bt.runner.slots import Slots
+from options_bt.storage import write_atomically
+
+logger = logging.getLogger(__name__)
+backtests = logging.getLogger("options_bt.engine")
+
+TICK_SECONDS = 0.5
+NEWS_UP_TO = 100
+"""Jobs up to which each backtest is news; in larger runs it is a detail."""
+
+
+class Coordinator:
+    """Runs the pending jobs of one run.
+
+    Parameters
+    ----------
+    plan : Plan
+    folder : RunFolder
+        Claimed by this process.
+    ledger : Ledger
+    markets : sequence of Prepared
+        One for each symbol of the plan.
+    pending : array of bool
+        Which positions of the plan are to be run.
+    """
+
+    def __init__(
+        self, plan: Plan, folder: RunFolder, ledger: Ledger, markets: Sequence[Prepared], pending: NDArray[np.bool_]
+    ) -> None:
+        self._plan, self._folder, self._ledger, self._pending = plan, folder, ledger, pending
+        self._markets = {market.symbol: market for market in markets}
+        self._batches: dict[int, tuple[Batch, tuple[tuple[str, JobSpec], ...]]] = {}
+        self._best: tuple[float, str] | None = None
+        self._failed = ledger.counts()[1]
+        self._level = logging.INFO if len(plan) <= NEWS_UP_TO else logging.DEBUG
+
+    def run(self, workers: int | str, shown: bool) -> int:
+        """Run what is pending; give the number of the signal that stopped it, or 0."""
+        pending, settings = int(self._pending.sum()), self._plan.job.run
+        count = estimated(self._plan, pending, 0, workers).workers
+        schedule = Schedule(
+            self._work(),
+            slots=count,
+            timeout=settings.timeout,
+            retries=settings.retries,
+            first_number=self._ledger.next_batch(),
+        )
+        logger.info(
+            "Running %d backtests%s in %s",
+            pending,
+            f" ({len(self._plan) - pending} are done already)" if pending < len(self._plan) else "",
+            "this process" if count == 1 else f"{count} worker processes",
+        )
+        with ExitStack() as stack:
+            done = len(self._plan) - pending
+            self._progress = stack.enter_context(
+                Progress(self._plan.job.name, len(self._plan), "job", done=done, shown=shown)
+            )
+            signals = stack.enter_context(_signals())
+            executor: Executor = Inline() if count == 1 else Slots(count)
+            stack.callback(executor.close)
+            self._loop(schedule, executor, signals)
+        return signals[0] if signals and self._left(schedule) else 0
+
+    def _left(self, schedule: Schedule) -> bool:
+        done, failed = self._ledger.counts()
+        return done + failed < len(self._plan)
+
+    def _work(self) -> list[Work]:
+        size = self._plan.per_symbol
+        work = []
+        for number, symbol in enumerate(self._plan.job.symbols):
+            positions = number * size + np.flatnonzero(self._pending[number * size : (number + 1) * size])
+            work.append(Work(symbol, iter(positions.tolist()), len(positions)))
+        return work
+
+    def _loop(self, schedule: Schedule, executor: Executor, signals: list[int]) -> None:
+        self._do(schedule.handle(Tick(), time.monotonic()), executor)
+        told = False
+        while not schedule.finished:
+            if signals and not told:
+                told = True
+                self._do(schedule.handle(Interrupted(), time.monotonic()), executor)
+                logger.warning("Stopping after the %d batches in flight; once more stops now", len(schedule.flights))
+                continue
+            for event in executor.wait(TICK_SECONDS):
+                if isinstance(event, Finished):
+                    result = event.result
+                    self._record(result)
+                    actions = schedule.handle(BatchDone(result.number, result.seconds), time.monotonic())
+                else:
+                    logger.warning("Batch %d: %s", event.number, event.reason)
+                    self._batches.pop(event.number)
+                    actions = schedule.handle(WorkerDied(event.number, event.reason), time.monotonic())
+                self._do(actions, executor)
+            self._do(schedule.handle(Tick(), time.monotonic()), executor)
+
+    def _do(self, actions: Sequence[Action], executor: Executor) -> None:
+        for action in actions:
+            match action:
+                case Submit(batch):
+                    executor.submit(self._task(batch))
+                case Kill(number, reason):
+                    logger.warning("Batch %d: %s; its worker is replaced", number, reason)
+                    executor.kill(number)
+                case Quarantine(position, symbol, attempts, reason):
+                    spec = self._plan[position]
+                    job = spec.id(self._markets[symbol].fingerprint)
+                    self._ledger.quarantine(position, job, spec, attempts, reason)
+                    self._failed += 1
+                    logger.error("Backtest %s of %s failed: %s", job, symbol, reason)
+                    self._progress.advance(1, self._note())
+
+    def _task(self, batch: Batch) -> Task:
+        market = self._markets[batch.symbol]
+        specs = [self._plan[position] for position in batch.positions]
+        jobs = tuple((spec.id(market.fingerprint), spec) for spec in specs)
+        self._batches[batch.number] = batch, jobs
+        return Task(number=batch.number, market=market.folder, jobs=jobs)
+
+    def _record(self, result: Result) -> None:
+        """Put a batch's parts on the disk, and only then enter its jobs as done."""
+        batch, jobs = self._batches.pop(result.number)
+        write_atomically(self._folder.part("trades", batch.number), result.trades)
+        write_atomically(self._folder.part("equity", batch.number), result.equity)
+        self._ledger.record(batch, result, jobs, 0)
+        metrics = np.frombuffer(result.metrics).reshape(len(jobs), len(METRICS))
+        for index, (job, spec) in enumerate(jobs):
+            if index in result.errors:
+                self._failed += 1
+                reason = result.errors[index].strip().splitlines()[-1]
+                logger.error("Backtest %s of %s failed: %s", job, spec.symbol, reason)
+                continue
+            trades = int(metrics[index][METRICS.index("trades")])
+            extra = {"job": job, "symbol": spec.symbol, "batch": batch.number}
+            backtests.log(self._level, "Backtest complete: %d trades", trades, extra=extra)
+            self._keep_best(metrics[index], spec)
+        self._progress.advance(len(jobs), self._note())
+
+    def _keep_best(self, metrics: NDArray[np.float64], spec: JobSpec) -> None:
+        objective = self._plan.job.objective
+        value = float(metrics[METRICS.index(objective)])
+        sign = -1 if objective in LOWER_IS_BETTER else 1
+        if not np.isnan(value) and (self._best is None or sign * value > sign * self._best[0]):
+            axes = " ".join(f"{name} {spec.row()[name]}" for name, _ in self._plan.job.grid)
+            self._best = value, f"{spec.symbol} {axes}".strip()
+
+    def _note(self) -> str:
+        failed = f"{self._failed} failed"
+        if self._best is None:
+            return failed
+        return f"{failed}, best {self._plan.job.objective} {self._best[0]:.3g} ({self._best[1]})"
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Give a list that the first Ctrl-C or SIGTERM is put on; the second raises KeyboardInterrupt."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

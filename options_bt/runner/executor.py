@@ -1,0 +1,52 @@
+"""What an executor is: a place where batches run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from options_bt.runner.batch import Result, Task
+
+
+class Finished(NamedTuple):
+    """A task's result."""
+
+    result: Result
+
+
+class Lost(NamedTuple):
+    """A task whose worker is gone."""
+
+    number: int
+    reason: str
+
+
+class Executor(Protocol):
+    """Runs tasks, one in each slot.
+
+    The contract: at most `slots` tasks are submitted at a time; for each of them `wait` gives exactly one
+    Finished or Lost, sooner or later, whatever becomes of its worker. A lost worker is replaced before its
+    slot is used again, and no other task is affected. After `close` no worker is left.
+
+    Attributes
+    ----------
+    slots : int
+        How many tasks run at once.
+    """
+
+    slots: int
+
+    def submit(self, task: Task) -> None:
+        """Start a task in a free slot."""
+        ...
+
+    def wait(self, timeout: float) -> list[Finished | Lost]:
+        """Give what ended; an empty list after `timeout` seconds without anything."""
+        ...
+
+    def kill(self, number: int) -> None:
+        """End the worker of a task; its Lost follows from `wait`."""
+        ...
+
+    def close(self) -> None:
+        """End every worker at once."""
+        ...

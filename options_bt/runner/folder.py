@@ -1,0 +1,145 @@
+"""The run folder: where everything of a run lies, who owns it, and which plan it is of."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from filelock import FileLock, Timeout
+from msgspec import Struct, structs
+
+from options_bt.data.source import redacted
+from options_bt.errors import RunFolderError
+from options_bt.job.schema import JobFile
+from options_bt.job.spec import SEMANTICS_VERSION
+from options_bt.storage import storage_errors, write_atomically
+
+_NOT_OF_THE_RESULT = ("name", "quick", "objective", "run", "repeated")
+_PACKAGES = ("options-bt", "numpy", "polars", "pyarrow", "numba")
+
+
+class RunInfo(Struct, frozen=True, kw_only=True):
+    """What `run.json` says: enough to run the same again.
+
+    Attributes
+    ----------
+    job : JobFile
+        As it was run; a password in its source is masked.
+    source : str
+        The source's label and version.
+    fingerprints : dict of str to str
+        Of the data of each symbol.
+    identity : str
+        Hash of all that the results depend on.
+    """
+
+    job: JobFile
+    source: str
+    source_version: str
+    fingerprints: dict[str, str]
+    identity: str
+    semantics: int
+    versions: dict[str, str]
+    host: str
+    created: datetime
+
+
+def run_info(job: JobFile, source: str, source_version: str, fingerprints: Mapping[str, str]) -> RunInfo:
+    """Give the description of a run that begins now."""
+    masked = structs.replace(job, source=redacted(job.source))
+    of_the_result = {k: v for k, v in structs.asdict(masked).items() if k not in _NOT_OF_THE_RESULT}
+    identity = sha256(msgspec.json.encode((SEMANTICS_VERSION, of_the_result, dict(fingerprints)))).hexdigest()[:16]
+    return RunInfo(
+        job=masked,
+        source=source,
+        source_version=source_version,
+        fingerprints=dict(fingerprints),
+        identity=identity,
+        semantics=SEMANTICS_VERSION,
+        versions={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        host=f"{platform.node()} ({platform.system()} {platform.machine()})",
+        created=datetime.now(UTC),
+    )
+
+
+class RunFolder:
+    """Builds every path of a run.
+
+    Parameters
+    ----------
+    path : Path
+        ``runs/<name>``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.info_file = path / "run.json"
+        self.ledger = path / "ledger.sqlite"
+        self.results = path / "results.parquet"
+        self.log = path / "log.jsonl"
+        self._lock = FileLock(path / ".lock", timeout=0)
+
+    def part(self, table: str, number: int) -> Path:
+        """Give where the trades or the equity of a batch lie."""
+        return self.path / table / f"part-{number:08d}.parquet"
+
+    def info(self) -> RunInfo:
+        """Read `run.json`.
+
+        Raises
+        ------
+        RunFolderError
+            When the folder is not a run.
+        """
+        try:
+            return msgspec.json.decode(self.info_file.read_bytes(), type=RunInfo)
+        except FileNotFoundError:
+            raise RunFolderError(f"{self.path} is not a run: it has no run.json") from None
+        except msgspec.DecodeError as error:
+            raise RunFolderError(f"{self.info_file} cannot be read: {error}") from None
+
+    def exists(self) -> bool:
+        """Tell whether a run was begun here."""
+        return self.info_file.is_file()
+
+    def create(self, info: RunInfo) -> None:
+        """Begin a run here."""
+        write_atomically(self.info_file, msgspec.json.format(msgspec.json.encode(info)))
+
+    def claim(self) -> None:
+        """Take the folder for this process, until `release` or its end.
+
+        Raises
+        ------
+        RunFolderError
+            When another process has it.
+        """
+        with storage_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except Timeout:
+                raise RunFolderError(f"{self.path} is in use by another options-bt; wait for it or stop it") from None
+
+    def release(self) -> None:
+        """Give the folder back."""
+        self._lock.release()
+
+    def set_aside(self) -> Path:
+        """Rename the folder with the time of its run, so that its name is free; give its new path."""
+        begun = f"{self.info().created:%Y-%m-%dT%H-%M-%S}"
+        aside = self.path.with_name(f"{self.path.name}.{begun}")
+        with storage_errors(self.path):
+            self.path.rename(aside)
+        return aside
+
+
+def plan_of_results(info: RunInfo) -> dict[str, Any]:
+    """Give the parts of a run's job that its results depend on, by name."""
+    return {k: v for k, v in structs.asdict(info.job).items() if k not in _NOT_OF_THE_RESULT}

@@ -1,0 +1,81 @@
+"""Progress: a bar on a terminal, a log line now and then elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import NoReturn, Self
+
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+logger = logging.getLogger(__name__)
+
+LOG_EVERY = 10.0
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+
+
+class Progress:
+    """Shows how far something is, with what is left.
+
+    Parameters
+    ----------
+    what : str
+        Such as ``grid``.
+    total : int
+        How many units there are.
+    unit : str
+        Such as ``job``.
+    done : int
+        How many were done before.
+    shown : bool
+        False shows nothing.
+    """
+
+    def __init__(self, what: str, total: int, unit: str, *, done: int = 0, shown: bool = True) -> None:
+        self._what, self._total, self._unit, self._done, self._begun_with = what, total, unit, done, done
+        self._started = self._spoke = time.monotonic()
+        self._note = ""
+        self._lines = shown and not sys.stderr.isatty()
+        self._redirect = logging_redirect_tqdm()
+        self._bar: tqdm[NoReturn] = tqdm(
+            desc=what,
+            total=total,
+            initial=done,
+            unit=unit,
+            bar_format=_BAR,
+            disable=not (shown and sys.stderr.isatty()),
+            dynamic_ncols=True,
+        )
+
+    def __enter__(self) -> Self:
+        if not self._bar.disable:
+            self._redirect.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._bar.disable:
+            self._redirect.__exit__(kind, error, trace)
+        self._bar.close()
+
+    def advance(self, count: int, note: str = "") -> None:
+        """Count `count` more units as done; `note` stands behind the numbers."""
+        self._done += count
+        self._note = note
+        self._bar.set_postfix_str(note, refresh=False)
+        self._bar.update(count)
+        if self._lines and (time.monotonic() - self._spoke >= LOG_EVERY or self._done == self._total):
+            self._spoke = time.monotonic()
+            logger.info("%s", self._line())
+
+    def _line(self) -> str:
+        elapsed = time.monotonic() - self._started
+        fresh = self._done - self._begun_with
+        left = f", {(self._total - self._done) * elapsed / fresh:.0f} s left" if fresh and elapsed else ""
+        percent = 100 * self._done / self._total if self._total else 100
+        note = f", {self._note}" if self._note else ""
+        return f"{self._what}: {self._done}/{self._total} {self._unit}s ({percent:.0f}%){left}{note}"
