@@ -47,7 +47,7 @@ def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
         Every reason, also those that never held.
     """
     strike, bid, ask = pl.col("strike"), pl.col("bid"), pl.col("ask")
-    cents = rounded_cents(strike.fill_null(0.0).clip(-1e12, 1e12))
+    cents = rounded_cents(strike.fill_nan(None).fill_null(0.0).clip(-1e12, 1e12))
     no_key = pl.any_horizontal(pl.col("date", "expiration", "right").is_null(), ~strike.is_finite().fill_null(False))
     checks = (
         no_key,

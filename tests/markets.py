@@ -1,0 +1,149 @@
+"""Random small markets with everything that real ones do: gaps, dirt, splits, missing closes, vanished contracts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date, timedelta
+from random import Random
+from typing import Any
+
+import polars as pl
+
+from options_bt.data.market import Market, build_market
+from options_bt.data.source import CHAIN_COLUMNS
+
+Row = dict[str, Any]
+SPLIT_RATIOS = ((2, 1), (4, 1), (10, 1), (3, 2), (1, 8))
+
+
+@dataclass
+class RandomMarket:
+    """Raw rows as a source gives them, for the reference and for the engine."""
+
+    quotes: list[Row]
+    closes: list[tuple[date, float | None]]
+    splits: list[tuple[date, float, float]]
+    start: date
+    end: date
+
+    def built(self) -> Market:
+        """Give the market that the engine reads."""
+        dates = {"date": pl.Date, "expiration": pl.Date, "right": pl.String}
+        schema = {name: dates.get(name, pl.Float64) for name in CHAIN_COLUMNS}
+        quotes = pl.DataFrame(self.quotes, schema=schema) if self.quotes else pl.DataFrame(schema=schema)
+        closes = pl.DataFrame(self.closes, schema={"date": pl.Date, "close": pl.Float64}, orient="row")
+        splits = {"ex_date": pl.Date, "to_factor": pl.Float64, "for_factor": pl.Float64}
+        return build_market(
+            "TEST", f"random-{id(self)}", quotes, closes, pl.DataFrame(self.splits, schema=splits, orient="row")
+        )
+
+
+def random_market(seed: int) -> RandomMarket:
+    """Give a market of 2 to 25 quote days."""
+    random = Random(seed)
+    first = date(2020, 1, 1) + timedelta(days=random.randrange(60))
+    calendar = [first + timedelta(days=n) for n in range(random.randint(3, 60))]
+    gap = random.choice([0.2, 0.5, 0.8])
+    days = [day for day in calendar if random.random() > gap and (day.weekday() < 5 or random.random() < 0.1)][:25]
+    splits = [
+        (random.choice(calendar), *map(float, random.choice(SPLIT_RATIOS))) for _ in range(random.choice([0, 0, 1, 2]))
+    ]
+    splits = sorted({split[0]: split for split in splits}.values())
+    closes: list[tuple[date, float | None]] = []
+    quotes: list[Row] = []
+    spot, strikes = random.choice([20.0, 100.0, 400.0]), _ladder(random)
+    expirations = sorted({first + timedelta(days=random.randint(1, 70)) for _ in range(random.randint(1, 5))})
+    volatility = random.choice([0.2, 0.5, 1.0])
+    has_closes = random.random()
+    for day in calendar:
+        spot *= math.exp(random.gauss(0, volatility / 16))
+        for ex_date, to, for_ in splits:
+            if ex_date == day:
+                spot *= for_ / to
+        if random.random() < has_closes:
+            closes.append((day, random.choice([None, math.nan, -1.0, 0.0]) if random.random() < 0.03 else round(spot, 2)))
+        if day in days:
+            growth = math.prod(to / for_ for ex_date, to, for_ in splits if ex_date <= day)
+            quotes += _quotes(random, day, spot, growth, expirations, strikes, volatility)
+    random.shuffle(closes)
+    return RandomMarket(quotes, closes, splits, calendar[0], calendar[-1])
+
+
+def _ladder(random: Random) -> list[float]:
+    """Give strikes as fractions of the first spot, before splits."""
+    step = random.choice([0.01, 0.025, 0.05])
+    return [1 + step * n for n in range(-random.randint(2, 5), random.randint(3, 6))]
+
+
+def _quotes(
+    random: Random,
+    day: date,
+    spot: float,
+    growth: float,
+    expirations: list[date],
+    ladder: list[float],
+    volatility: float,
+) -> list[Row]:
+    rows: list[Row] = []
+    base = {20.0: 20.0, 100.0: 100.0, 400.0: 400.0}[min((20.0, 100.0, 400.0), key=lambda b: abs(b - spot * growth))]
+    for expiration in expirations:
+        days_left = (expiration - day).days
+        if days_left < -3 or random.random() < 0.15:
+            continue
+        for fraction in ladder:
+            listed = math.floor(round(base * fraction, 2) / growth * 100 + 0.5 + 1e-9) / 100
+            for right in ("put", "call"):
+                if random.random() < 0.15:
+                    continue
+                rows.append(_quote(random, day, expiration, listed, right, spot, volatility))
+                if random.random() < 0.02:
+                    rows.append(_quote(random, day, expiration, listed, right, spot, volatility))
+    random.shuffle(rows)
+    return rows
+
+
+def _quote(
+    random: Random, day: date, expiration: date, strike: float, right: str, spot: float, volatility: float
+) -> Row:
+    time = max((expiration - day).days, 0.2) / 365
+    deviation = volatility * math.sqrt(time)
+    d1 = (math.log(max(spot, 0.01) / max(strike, 0.01)) + deviation**2 / 2) / deviation
+    call_delta = 0.5 * (1 + math.erf(d1 / math.sqrt(2)))
+    call = spot * call_delta - strike * 0.5 * (1 + math.erf((d1 - deviation) / math.sqrt(2)))
+    value = call if right == "call" else call - spot + strike
+    half = random.choice([0.0, 0.01, 0.05, 0.02 * value])
+    delta: float | None = round(call_delta if right == "call" else call_delta - 1, random.choice([1, 2, 4]))
+    row: Row = {
+        "date": day,
+        "expiration": expiration,
+        "strike": strike,
+        "right": right,
+        "bid": round(max(value - half, 0.0), 2),
+        "ask": round(max(value + half, 0.01), 2),
+        "iv": round(volatility, 4),
+        "delta": delta,
+    }
+    if random.random() < 0.04:
+        row |= random.choice(_DIRT)
+    return row
+
+
+_DIRT: tuple[Row, ...] = (
+    {"date": None},
+    {"expiration": None},
+    {"strike": None},
+    {"strike": math.nan},
+    {"strike": 0.001},
+    {"right": None},
+    {"bid": None},
+    {"ask": math.inf},
+    {"bid": -0.5},
+    {"bid": 0.0},
+    {"bid": 0.0, "ask": 0.0},
+    {"bid": 9.0, "ask": 8.0},
+    {"delta": None},
+    {"delta": 0.0},
+    {"delta": 1.7},
+    {"delta": math.nan},
+)
