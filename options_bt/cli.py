@@ -48,7 +48,7 @@ WORKERS = click.option(
 )
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Log warnings only, and show no progress.")
 RUN = click.argument("run", type=_FOLDER)
-_JOB = (
+_JOB: tuple[Callable[..., Any], ...] = (
     click.argument("jobfile", type=_FOLDER),
     click.option("--symbol", "symbols", multiple=True, help="Only this symbol of the job file; repeatable."),
     click.option("--quick", is_flag=True, help="Apply the job file's `quick` section."),

@@ -14,7 +14,8 @@ from options_bt.data.market import Market, build_market
 from options_bt.data.source import CHAIN_COLUMNS
 
 Row = dict[str, Any]
-SPLIT_RATIOS = ((2, 1), (4, 1), (10, 1), (3, 2), (1, 8))
+SPLIT_RATIOS = ((2.0, 1.0), (4.0, 1.0), (10.0, 1.0), (3.0, 2.0), (1.0, 8.0))
+NO_CLOSES = (None, math.nan, -1.0, 0.0)
 
 
 @dataclass
@@ -43,17 +44,17 @@ def random_market(seed: int) -> RandomMarket:
     """Give a market of 2 to 25 quote days."""
     random = Random(seed)
     first = date(2020, 1, 1) + timedelta(days=random.randrange(60))
-    calendar = [first + timedelta(days=n) for n in range(random.randint(3, 60))]
-    gap = random.choice([0.2, 0.5, 0.8])
+    calendar = [first + timedelta(days=n) for n in range(random.choice([3, 25, 40, 60]))]
+    gap = random.choice([0.1, 0.3, 0.7])
     days = [day for day in calendar if random.random() > gap and (day.weekday() < 5 or random.random() < 0.1)][:25]
-    splits = [
-        (random.choice(calendar), *map(float, random.choice(SPLIT_RATIOS))) for _ in range(random.choice([0, 0, 1, 2]))
-    ]
-    splits = sorted({split[0]: split for split in splits}.values())
+    ex_dates = {random.choice(calendar) for _ in range(random.choice([0, 0, 1, 2]))}
+    splits = [(ex_date, *random.choice(SPLIT_RATIOS)) for ex_date in sorted(ex_dates)]
     closes: list[tuple[date, float | None]] = []
     quotes: list[Row] = []
     spot, strikes = random.choice([20.0, 100.0, 400.0]), _ladder(random)
-    expirations = sorted({first + timedelta(days=random.randint(1, 70)) for _ in range(random.randint(1, 5))})
+    expirations = sorted({first + timedelta(days=random.randint(1, 70)) for _ in range(random.randint(3, 7))})
+    rights = random.choice([("put", "call")] * 6 + [("put",), ("call",)])
+    vanishing = random.choice([0.0, 0.05, 0.2])
     volatility = random.choice([0.2, 0.5, 1.0])
     has_closes = random.random()
     for day in calendar:
@@ -62,10 +63,10 @@ def random_market(seed: int) -> RandomMarket:
             if ex_date == day:
                 spot *= for_ / to
         if random.random() < has_closes:
-            closes.append((day, random.choice([None, math.nan, -1.0, 0.0]) if random.random() < 0.03 else round(spot, 2)))
+            closes.append((day, random.choice(NO_CLOSES) if random.random() < 0.03 else round(spot, 2)))
         if day in days:
             growth = math.prod(to / for_ for ex_date, to, for_ in splits if ex_date <= day)
-            quotes += _quotes(random, day, spot, growth, expirations, strikes, volatility)
+            quotes += _quotes(random, day, spot, growth, expirations, strikes, volatility, rights, vanishing)
     random.shuffle(closes)
     return RandomMarket(quotes, closes, splits, calendar[0], calendar[-1])
 
@@ -73,7 +74,7 @@ def random_market(seed: int) -> RandomMarket:
 def _ladder(random: Random) -> list[float]:
     """Give strikes as fractions of the first spot, before splits."""
     step = random.choice([0.01, 0.025, 0.05])
-    return [1 + step * n for n in range(-random.randint(2, 5), random.randint(3, 6))]
+    return [1 + step * n for n in range(-random.randint(3, 6), random.randint(4, 7))]
 
 
 def _quotes(
@@ -84,17 +85,19 @@ def _quotes(
     expirations: list[date],
     ladder: list[float],
     volatility: float,
+    rights: tuple[str, ...],
+    vanishing: float,
 ) -> list[Row]:
     rows: list[Row] = []
     base = {20.0: 20.0, 100.0: 100.0, 400.0: 400.0}[min((20.0, 100.0, 400.0), key=lambda b: abs(b - spot * growth))]
     for expiration in expirations:
         days_left = (expiration - day).days
-        if days_left < -3 or random.random() < 0.15:
+        if days_left < -3 or random.random() < vanishing:
             continue
         for fraction in ladder:
             listed = math.floor(round(base * fraction, 2) / growth * 100 + 0.5 + 1e-9) / 100
-            for right in ("put", "call"):
-                if random.random() < 0.15:
+            for right in rights:
+                if random.random() < vanishing:
                     continue
                 rows.append(_quote(random, day, expiration, listed, right, spot, volatility))
                 if random.random() < 0.02:
@@ -146,4 +149,7 @@ _DIRT: tuple[Row, ...] = (
     {"delta": 0.0},
     {"delta": 1.7},
     {"delta": math.nan},
+    {"bid": 30.0, "ask": 31.0},
+    {"bid": 0.01, "ask": 0.02},
+    {"bid": 0.05, "ask": 4.0},
 )

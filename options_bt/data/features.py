@@ -37,9 +37,10 @@ def features(market: Market) -> pl.DataFrame:
         `term_slope` is the volatility at 60 days less that at 30.
     """
     chain = market.chain
-    close = pl.DataFrame({"day": chain.day, "close": chain.close})
+    date = chain.days.date
+    close = pl.DataFrame({"day": date, "close": chain.days.close})
     joined = close.join_asof(_price_features(market), on="day")
-    terms = Splits(chain.split_day, chain.split_ratio).between(np.zeros_like(chain.day), chain.day)
+    terms = _splits(chain).between(np.zeros_like(date), date)
     in_terms = joined.with_columns(pl.col("sma_20", "sma_50", "sma_200") / pl.Series(terms))
     return pl.concat([in_terms.drop("day"), _chain_features(chain)], how="horizontal").fill_nan(None)
 
@@ -47,7 +48,7 @@ def features(market: Market) -> pl.DataFrame:
 def _price_features(market: Market) -> pl.DataFrame:
     """Give the price features of each traded close, averages in the terms before the first split."""
     day, close = _closes(market)
-    growth = Splits(market.chain.split_day, market.chain.split_ratio).between(np.zeros_like(day), day)
+    growth = _splits(market.chain).between(np.zeros_like(day), day)
     price = pl.Series("price", close * growth)
     log_return = price.log().diff()
     return pl.DataFrame(
@@ -63,11 +64,15 @@ def _price_features(market: Market) -> pl.DataFrame:
     )
 
 
+def _splits(chain: Chain) -> Splits:
+    return Splits(chain.splits.date, chain.splits.ratio)
+
+
 def _closes(market: Market) -> tuple[Days, Floats]:
     if len(market.traded_day):
         return market.traded_day, market.traded
-    known = ~np.isnan(market.chain.close)
-    return market.chain.day[known], market.chain.close[known]
+    known = ~np.isnan(market.chain.days.close)
+    return market.chain.days.date[known], market.chain.days.close[known]
 
 
 def _rsi(changes: Floats) -> Floats:
@@ -91,7 +96,7 @@ def _wilder(values: Floats) -> Floats:
 
 def _chain_features(chain: Chain) -> pl.DataFrame:
     """Give the features that come from the quotes' implied volatilities, one row a quote day."""
-    days = len(chain.day)
+    days = len(chain.days)
     rows = _volatilities(chain)
     at_the_money = _at_the_money(rows)
     iv_30 = _interpolated(at_the_money, days, IV_DAYS)
@@ -112,19 +117,19 @@ def _chain_features(chain: Chain) -> pl.DataFrame:
 
 def _volatilities(chain: Chain) -> pl.DataFrame:
     """Give the quotes that have a volatility, from at least a day before their expiration."""
-    group_of_part = np.repeat(np.arange(len(chain.expiration)), 2)
-    right_of_part = np.tile(np.array([0, 1], np.int8), len(chain.expiration))
-    size = np.diff(chain.group_row)
-    today = chain.row_day
+    groups, quotes = chain.groups, chain.quotes
+    right = np.tile(np.array([0, 1], np.int8), len(groups))
+    sizes = np.stack([groups.calls_from - groups.puts_from, groups.calls_to - groups.calls_from], axis=1)
+    day = chain.days[quotes.day]
     frame = pl.DataFrame(
         {
-            "today": today,
-            "dte": np.repeat(chain.expiration[group_of_part], size) - chain.day[today],
-            "right": np.repeat(right_of_part, size),
-            "strike": chain.strike,
-            "delta": chain.delta,
-            "iv": chain.iv,
-            "away": np.abs(chain.strike - chain.close[today]),
+            "today": np.ascontiguousarray(quotes.day),
+            "dte": np.repeat(groups.expiration, sizes.sum(axis=1)) - day.date,
+            "right": np.repeat(right, sizes.ravel()),
+            "strike": np.ascontiguousarray(quotes.strike),
+            "delta": np.ascontiguousarray(quotes.delta),
+            "iv": np.ascontiguousarray(quotes.iv),
+            "away": np.abs(quotes.strike - day.close),
         }
     )
     return frame.filter(pl.col("iv").is_finite() & (pl.col("iv") > 0) & (pl.col("dte") >= 1))

@@ -116,7 +116,7 @@ def report_cleaning(market: Market) -> None:
         "%s: %d quotes on %d days, dropped: %s",
         market.symbol,
         market.rows,
-        len(market.chain.day),
+        len(market.chain.days),
         dropped or "none",
         extra={"symbol": market.symbol, "rows": market.rows, "dropped": market.dropped},
     )

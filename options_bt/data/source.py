@@ -34,9 +34,20 @@ class Source(Protocol):
         Changes whenever the data may have changed: what was cached under another version is pulled again.
     """
 
-    name: str
-    label: str
-    version: str
+    @property
+    def name(self) -> str:
+        """Give the name."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """Give the label."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Give the version."""
+        ...
 
     def symbols(self) -> list[str]:
         """Give the symbols that have quotes."""

@@ -14,7 +14,7 @@ from options_bt.engine.encoding import encoded_arms, encoded_rules
 from options_bt.engine.entry_days import arm_of_day
 from options_bt.engine.kernel import simulate
 from options_bt.engine.metrics import METRICS, equity_metrics, trade_metrics
-from options_bt.engine.records import REFUSALS, TRADE, Trades
+from options_bt.engine.records import REFUSALS, TRADE, Records
 from options_bt.job.spec import JobSpec
 
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -39,7 +39,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
     spec: JobSpec
     day: Any
-    trades: Trades
+    trades: Records
     equity: Any
     open_positions: Any
     margin: Any
@@ -62,8 +62,8 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     """
     params = spec.params
     chain = market.chain
-    first, end = np.searchsorted(chain.day, [spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1])
-    day = chain.day[first:end]
+    first, end = np.searchsorted(chain.days.date, [spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1])
+    day = chain.days.date[first:end]
     n = len(day)
     arms = encoded_arms(spec.strategy, params.delta, params.width, params.width_pct, params.moneyness)
     trades = np.empty(n, TRADE).view(np.recarray)

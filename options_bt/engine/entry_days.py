@@ -44,7 +44,7 @@ def arm_of_day(
         arms[slice(None) if when is None else true_days(market, when)[first:end]] = index
     if entry_when is not None:
         arms[~true_days(market, entry_when)[first:end]] = NO_ARM
-    arms[~_entry_days(market.chain.day[first:end], entry_every)] = NO_ARM
+    arms[~_entry_days(market.chain.days.date[first:end], entry_every)] = NO_ARM
     return arms
 
 

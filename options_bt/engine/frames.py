@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,13 +11,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from options_bt.engine.backtest import Outcome
-from options_bt.engine.records import EXIT_REASONS
-from options_bt.job.strategies import Strategy
+from options_bt.engine.records import EXIT_REASONS, TRADE
+from options_bt.job.strategies import MAX_LEGS, Arm
 
 Identified = tuple[str, Outcome]
 """A job's id and its outcome."""
-
-_LEG_PRICES = ("strike", "entry_fill", "exit_fill", "entry_delta")
 
 
 def trades_table(outcomes: Sequence[Identified]) -> pl.DataFrame:
@@ -30,58 +29,73 @@ def trades_table(outcomes: Sequence[Identified]) -> pl.DataFrame:
         arms, `close_entry` and `close_exit` where the day has no close, a leg's `entry_delta` where it
         was unusable.
     """
-    tables = [_trades(job, outcome) for job, outcome in outcomes]
-    return pl.concat(tables) if tables else pl.DataFrame()
-
-
-def _trades(job: str, outcome: Outcome) -> pl.DataFrame:
-    trades, strategy = outcome.trades, outcome.spec.strategy
-    n = len(trades)
-    names = np.array([arm.name for arm in strategy.arms], dtype=object)
+    trades = np.concatenate([np.empty(0, TRADE), *(outcome.trades for _, outcome in outcomes)])
+    counts = [len(outcome.trades) for _, outcome in outcomes]
+    strategies = list(dict.fromkeys(outcome.spec.strategy for _, outcome in outcomes))
+    arms = [arm for strategy in strategies for arm in strategy.arms]
+    # Arms of all strategies stand in one list: a trade's arm counts from its strategy's first.
+    first_arm = dict(zip(strategies, np.cumsum([0, *(len(strategy.arms) for strategy in strategies)]), strict=False))
+    arm = trades["arm"] + np.repeat([first_arm[outcome.spec.strategy] for _, outcome in outcomes], counts)
+    days = {name: _dates(trades[field]) for name, field in _DATES.items()}
     return pl.DataFrame(
         {
-            "job": pl.Series([job] * n, dtype=pl.String),
-            "symbol": pl.Series([outcome.spec.symbol] * n, dtype=pl.String),
-            "entry_date": _dates(trades.entry_day),
-            "exit_date": _dates(trades.exit_day),
-            "expiration": _dates(trades.expiration),
-            "dte": trades.expiration - trades.entry_day,
-            "arm": pl.Series(names[trades.arm].tolist(), dtype=pl.String),
-            "legs": pl.Series(_legs(strategy, outcome)),
-            "close_entry": trades.close_entry,
-            "close_exit": trades.close_exit,
-            "contracts": trades.contracts,
-            "split_factor": trades.split_factor,
-            "premium": trades.premium,
-            "exit_cost": trades.exit_cost,
-            "fees": trades.fees,
-            "pnl": trades.pnl,
-            "max_loss": trades.max_loss,
-            "return_on_risk": trades.pnl / trades.max_loss,
-            "days_held": trades.exit_day - trades.entry_day,
-            "exit_reason": pl.Series([EXIT_REASONS[reason] for reason in trades.exit_reason], dtype=pl.String),
-            "stale_days": trades.stale_days,
-            "modelled_days": trades.modelled_days,
+            "job": _repeated([job for job, _ in outcomes], counts),
+            "symbol": _repeated([outcome.spec.symbol for _, outcome in outcomes], counts),
+            **days,
+            "dte": trades["expiration"] - trades["entry_day"],
+            "arm": _text([one.name for one in arms], arm),
+            "legs": _legs(arms, arm, trades),
+            **{name: trades[name] for name in _PRICES},
+            "return_on_risk": trades["pnl"] / trades["max_loss"],
+            "days_held": trades["exit_day"] - trades["entry_day"],
+            "exit_reason": _text(EXIT_REASONS, trades["exit_reason"]),
+            "stale_days": trades["stale_days"],
+            "modelled_days": trades["modelled_days"],
         },
         nan_to_null=True,
     )
 
 
-def _legs(strategy: Strategy, outcome: Outcome) -> pl.Series:
+_DATES = {"entry_date": "entry_day", "exit_date": "exit_day", "expiration": "expiration"}
+_PRICES = (
+    "close_entry",
+    "close_exit",
+    "contracts",
+    "split_factor",
+    "premium",
+    "exit_cost",
+    "fees",
+    "pnl",
+    "max_loss",
+)
+_LEG_PRICES = ("strike", "entry_fill", "exit_fill", "entry_delta")
+
+
+def _legs(arms: Sequence[Arm], arm: NDArray[np.int64], trades: NDArray[np.void]) -> pl.Series:
     """Give the legs of each trade as a list of structs."""
-    trades = outcome.trades
-    sizes = np.array([len(arm.legs) for arm in strategy.arms])[trades.arm]
-    used = np.arange(trades.row.shape[1]) < sizes[:, None]
-    legs = [leg for arm in trades.arm for leg in strategy.arms[arm].legs]
-    fields: dict[str, pa.Array] = {
-        "name": pa.array([leg.name for leg in legs], pa.string()),
-        "right": pa.array([leg.right for leg in legs], pa.string()),
-        "side": pa.array([leg.side for leg in legs], pa.string()),
-        "ratio": pa.array([leg.ratio for leg in legs], pa.int64()),
-    } | {name: pa.array(trades[name][used], pa.float64(), from_pandas=True) for name in _LEG_PRICES}
-    structs = pa.StructArray.from_arrays(list(fields.values()), names=list(fields))
-    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int64())
-    return pl.Series("legs", pa.LargeListArray.from_arrays(offsets, structs))
+    legs = [leg for one in arms for leg in one.legs]
+    sizes = np.array([len(one.legs) for one in arms], np.int64)
+    first_leg = np.cumsum(sizes) - sizes
+    column = np.arange(MAX_LEGS)
+    used = column < sizes[arm][:, None]
+    leg = (first_leg[arm][:, None] + column)[used]
+    fields = {
+        "name": _text([one.name for one in legs], leg),
+        "right": _text([one.right for one in legs], leg),
+        "side": _text([one.side for one in legs], leg),
+        "ratio": pl.Series(np.array([one.ratio for one in legs], np.int64)[leg]),
+    } | {name: pl.Series(trades[name][used], nan_to_null=True) for name in _LEG_PRICES}
+    rows = pl.DataFrame(fields).to_struct("legs").to_arrow()
+    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes[arm])]), pa.int64())
+    return pl.Series("legs", pa.LargeListArray.from_arrays(offsets, rows))
+
+
+def _text(names: Sequence[str | None], number: NDArray[np.integer[Any]]) -> pl.Series:
+    return pl.Series(names, dtype=pl.String).gather(number)
+
+
+def _repeated(names: Sequence[str], counts: Sequence[int]) -> pl.Series:
+    return _text(names, np.repeat(np.arange(len(names)), counts))
 
 
 def equity_table(outcomes: Sequence[Identified]) -> pl.DataFrame:
@@ -89,7 +103,7 @@ def equity_table(outcomes: Sequence[Identified]) -> pl.DataFrame:
     days = [len(outcome.day) for _, outcome in outcomes]
     return pl.DataFrame(
         {
-            "job": pl.Series(np.repeat(np.array([job for job, _ in outcomes], dtype=object), days), dtype=pl.String),
+            "job": _repeated([job for job, _ in outcomes], days),
             "date": _dates(_joined([outcome.day for _, outcome in outcomes], np.int32)),
             "equity": _joined([outcome.equity for _, outcome in outcomes], np.float64),
             "open_positions": _joined([outcome.open_positions for _, outcome in outcomes], np.int32),

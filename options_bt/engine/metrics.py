@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from options_bt.engine.records import REFUSALS, TOLERANCE, Trades
+from options_bt.engine.records import REFUSALS, TOLERANCE, Records
 
 TRADE_METRICS = (
     "trades",
@@ -55,7 +55,7 @@ def ratio(numerator: float, denominator: float) -> float:
 
 
 @njit(cache=True)
-def trade_metrics(trades: Trades, count: int) -> NDArray[np.float64]:
+def trade_metrics(trades: Records, count: int) -> NDArray[np.float64]:
     """Give the values of TRADE_METRICS; NaN where one is undefined.
 
     Parameters

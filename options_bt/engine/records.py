@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from options_bt.job.strategies import MAX_LEGS
 
@@ -62,62 +61,59 @@ OFF = -1
 """A whole-number rule that is turned off; for the others it is NaN."""
 
 
-class Rules(NamedTuple):
-    """The parameters of a job as numbers; NaN or OFF is a rule that is turned off."""
+RULES = np.dtype(
+    [
+        ("dte_min", np.int64),
+        ("dte_max", np.int64),
+        ("dte_target", np.float64),
+        ("delta_tolerance", np.float64),
+        ("width_tolerance", np.float64),
+        ("moneyness_tolerance", np.float64),
+        ("slippage", np.float64),
+        ("min_credit", np.float64),
+        ("min_credit_pct", np.float64),
+        ("max_spread_pct", np.float64),
+        ("stop_loss", np.float64),
+        ("profit_target", np.float64),
+        ("exit_dte", np.int64),
+        ("max_days", np.int64),
+        ("exit_delta", np.float64),
+        ("max_positions", np.int64),
+        ("contracts", np.float64),
+        ("risk", np.float64),
+        ("capital", np.float64),
+        ("commission", np.float64),
+        ("assignment_fee", np.float64),
+        ("multiplier", np.float64),
+    ],
+    align=True,
+)
+"""The parameters of a job as numbers; NaN or OFF is a rule that is turned off."""
 
-    dte_min: int
-    dte_max: int
-    dte_target: float
-    delta_tolerance: float
-    width_tolerance: float
-    moneyness_tolerance: float
-    slippage: float
-    min_credit: float
-    min_credit_pct: float
-    max_spread_pct: float
-    stop_loss: float
-    profit_target: float
-    exit_dte: int
-    max_days: int
-    exit_delta: float
-    max_positions: int
-    contracts: float
-    risk: float
-    capital: float
-    commission: float
-    assignment_fee: float
-    multiplier: float
+ARM = np.dtype(
+    [
+        ("kind", np.int64),
+        ("shares", np.float64),
+        ("legs", np.int64),
+        ("first_leg", np.int64),  # in the array of all legs
+        ("contracts", np.float64),  # option contracts that one unit trades
+    ],
+    align=True,
+)
 
-
-class Arms(NamedTuple):
-    """The arms of a strategy as arrays; the legs of arm a are those from ``first_leg[a]``.
-
-    Attributes
-    ----------
-    kind, shares : arrays, one element an arm
-    first_leg : array of int64, one more than arms
-    right, side, ratio, select, of : arrays, one element a leg
-        `side` is +1 long, -1 short; `of` counts legs within the arm.
-    value : array of float64, one element a leg
-        Delta, width in dollars or moneyness.
-    width_pct : array of float64, one element a leg
-        NaN where the width is in dollars.
-    outward : array of int64, one element a leg
-        +1 where the strike lies above the anchor's, -1 below.
-    """
-
-    kind: NDArray[np.int64]
-    shares: NDArray[np.float64]
-    first_leg: NDArray[np.int64]
-    right: NDArray[np.int64]
-    side: NDArray[np.float64]
-    ratio: NDArray[np.float64]
-    select: NDArray[np.int64]
-    of: NDArray[np.int64]
-    value: NDArray[np.float64]
-    width_pct: NDArray[np.float64]
-    outward: NDArray[np.int64]
-
+LEG = np.dtype(
+    [
+        ("right", np.int64),
+        ("side", np.float64),  # +1 long, -1 short
+        ("ratio", np.float64),
+        ("select", np.int64),
+        ("of", np.int64),  # number of the anchor within the arm
+        ("value", np.float64),  # delta, width in dollars or moneyness
+        ("width_pct", np.float64),  # NaN where the width is in dollars
+        ("outward", np.int64),  # +1 where the strike lies above the anchor's, -1 below
+    ],
+    align=True,
+)
 
 _PER_LEG = (MAX_LEGS,)
 
@@ -155,5 +151,12 @@ TRADE = np.dtype(
 )
 """A position while it is open and a trade when it is closed; prices in the terms of its last day."""
 
-Trades = Any
-"""A numpy.recarray of TRADE: numpy's own type says nothing of the fields."""
+Records = Any
+"""A numpy.recarray, or one record of it: numpy's own type says nothing of the fields."""
+
+
+class Arms(NamedTuple):
+    """A strategy as the kernel takes it: recarrays of ARM and LEG."""
+
+    arms: Records
+    legs: Records

@@ -51,10 +51,9 @@ class Slots:
         try:
             result = future.result()
         except BrokenProcessPool:
-            reason = slot.epitaph()
             slot.close()
             self._free.append(_Slot())
-            return Lost(number, reason)
+            return Lost(number, slot.epitaph())
         self._free.append(slot)
         return Finished(result)
 
@@ -87,10 +86,9 @@ class _Slot:
         return future
 
     def epitaph(self) -> str:
-        """Say how the worker ended."""
+        """Say how the worker of a closed slot ended."""
         if self._process is None:
             return "the worker process could not be started"
-        self._process.join(1)
         code = self._process.exitcode
         if code is None or code >= 0:
             return f"the worker process ended with exit code {code}"
