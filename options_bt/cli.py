@@ -177,7 +177,8 @@ def results(run: Path, sort: str | None, top: int | None, where: str | None, for
 
     opened = open_run(run)
     rows = ranked(opened, sort=sort, top=top, where=where)
-    click.get_binary_stream("stdout").write(formatted(headline(opened, rows, sort) if form == "table" else rows, form))
+    shown = headline(opened, rows, sort) if form == "table" else rows
+    sys.stdout.buffer.write(formatted(shown, form))
 
 
 @cli.command(cls=_Examples, epilog="options-bt show runs/grid 3f2a")

@@ -54,7 +54,7 @@ def _filtered(results: pl.DataFrame, where: str) -> pl.DataFrame:
     try:
         return results.filter(pl.sql_expr(where))
     except (pl.exceptions.PolarsError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition("; valid columns")[0]
         raise InputError(
             f"--where {where!r}: {reason}; allowed: an SQL condition over {', '.join(results.columns)}"
         ) from None

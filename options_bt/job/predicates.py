@@ -36,7 +36,7 @@ def bad_predicate(predicate: str) -> Problem | None:
     try:
         schema = empty.select(pl.sql_expr(predicate).alias("answer")).collect_schema()
     except (pl.exceptions.PolarsError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition("; valid columns")[0]
         return Problem(f"got {predicate!r}: {reason}", f"SQL over {', '.join(FEATURES)}")
     if schema["answer"] != pl.Boolean:
         return Problem(f"got {predicate!r}, a {schema['answer']}", "something true or false")

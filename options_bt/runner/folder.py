@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from msgspec import Struct, structs
 
 from options_bt.data.source import redacted
-from options_bt.errors import RunFolderError
+from options_bt.errors import RunFolderError, nearest
 from options_bt.job.schema import JobFile
 from options_bt.job.spec import SEMANTICS_VERSION
 from options_bt.storage import storage_errors, write_atomically
@@ -53,8 +53,8 @@ class RunInfo(Struct, frozen=True, kw_only=True):
 def run_info(job: JobFile, source: str, source_version: str, fingerprints: Mapping[str, str]) -> RunInfo:
     """Give the description of a run that begins now."""
     masked = structs.replace(job, source=redacted(job.source))
-    of_the_result = {k: v for k, v in structs.asdict(masked).items() if k not in _NOT_OF_THE_RESULT}
-    identity = sha256(msgspec.json.encode((SEMANTICS_VERSION, of_the_result, dict(fingerprints)))).hexdigest()[:16]
+    all_that_counts = (SEMANTICS_VERSION, _of_the_result(masked), dict(fingerprints))
+    identity = sha256(msgspec.json.encode(all_that_counts)).hexdigest()[:16]
     return RunInfo(
         job=masked,
         source=source,
@@ -100,7 +100,9 @@ class RunFolder:
         try:
             return msgspec.json.decode(self.info_file.read_bytes(), type=RunInfo)
         except FileNotFoundError:
-            raise RunFolderError(f"{self.path} is not a run: it has no run.json") from None
+            runs = [found.parent.name for found in self.path.parent.glob("*/run.json")]
+            hint = nearest(self.path.name, runs)
+            raise RunFolderError(f"{self.path} is not a run folder: it has no run.json{hint}") from None
         except msgspec.DecodeError as error:
             raise RunFolderError(f"{self.info_file} cannot be read: {error}") from None
 
@@ -140,6 +142,14 @@ class RunFolder:
         return aside
 
 
-def plan_of_results(info: RunInfo) -> dict[str, Any]:
-    """Give the parts of a run's job that its results depend on, by name."""
-    return {k: v for k, v in structs.asdict(info.job).items() if k not in _NOT_OF_THE_RESULT}
+def differences(old: RunInfo, new: RunInfo) -> list[str]:
+    """Give what makes the results of two runs differ: keys of the job file, symbols' data, semantics."""
+    before, after = _of_the_result(old.job), _of_the_result(new.job)
+    keys = [key for key in after if before[key] != after[key]]
+    symbols = [s for s, data in new.fingerprints.items() if old.fingerprints.get(s, data) != data]
+    version = [] if old.semantics == new.semantics else [f"semantics {old.semantics} and {new.semantics}"]
+    return keys + [f"the data of {symbol}" for symbol in symbols] + version
+
+
+def _of_the_result(job: JobFile) -> dict[str, Any]:
+    return {key: value for key, value in structs.asdict(job).items() if key not in _NOT_OF_THE_RESULT}

@@ -16,7 +16,7 @@ from options_bt.errors import RunFolderError
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.runner.coordinator import Coordinator
-from options_bt.runner.folder import RunFolder, RunInfo, run_info
+from options_bt.runner.folder import RunFolder, RunInfo, differences, run_info
 from options_bt.runner.ledger import Ledger
 from options_bt.runner.logs import log_to_file
 from options_bt.runner.progress import Progress
@@ -129,11 +129,12 @@ def _markets(source: Source, cache: Cache, plan: Plan, shown: bool) -> list[Prep
 def _begin(folder: RunFolder, info: RunInfo, fresh: bool) -> None:
     """Make the folder that of this run: go on in it, or begin it."""
     if folder.exists() and not fresh:
-        if folder.info().identity == info.identity:
+        old = folder.info()
+        if old.identity == info.identity:
             return
         raise RunFolderError(
-            f"{folder.path} holds results of another job or of other data. Run with --fresh to begin anew "
-            "(the old run is set aside), or with --name NAME to keep both"
+            f"{folder.path} holds results of a run that differs in {', '.join(differences(old, info))}. Begin anew "
+            "with --fresh (the old run is set aside), or keep both with --name NAME"
         )
     if folder.exists():
         aside = folder.set_aside()
