@@ -14,7 +14,7 @@ class Finished(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A task whose worker is gone."""
+    """A task without a result: its worker is gone, or could not run it at all."""
 
     number: int
     reason: str

@@ -22,10 +22,17 @@ class Inline:
 
     def wait(self, timeout: float) -> list[Finished | Lost]:
         """Run what was submitted."""
-        return [Finished(run_batch(self._tasks.popleft())) for _ in range(len(self._tasks))]
+        return [_ended(self._tasks.popleft()) for _ in range(len(self._tasks))]
 
     def kill(self, number: int) -> None:
         """Do nothing: between two calls of `wait` no task runs."""
 
     def close(self) -> None:
         """Do nothing: there is no worker."""
+
+
+def _ended(task: Task) -> Finished | Lost:
+    try:
+        return Finished(run_batch(task))
+    except Exception as error:
+        return Lost(task.number, f"{type(error).__name__}: {error}")

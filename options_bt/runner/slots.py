@@ -54,6 +54,9 @@ class Slots:
             slot.close()
             self._free.append(_Slot())
             return Lost(number, slot.epitaph())
+        except Exception as error:
+            self._free.append(slot)
+            return Lost(number, f"{type(error).__name__}: {error}")
         self._free.append(slot)
         return Finished(result)
 

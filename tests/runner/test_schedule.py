@@ -1,0 +1,192 @@
+"""The schedule under any order of events: no job is lost, none is done twice, and the run ends."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from options_bt.runner.batch import Batch
+from options_bt.runner.schedule import (
+    FIRST_BATCH,
+    LARGEST_BATCH,
+    Action,
+    BatchDone,
+    Interrupted,
+    Kill,
+    Quarantine,
+    Schedule,
+    Submit,
+    Tick,
+    Work,
+    WorkerDied,
+)
+
+
+def schedule(*counts: int, slots: int = 2, timeout: float = 10.0, retries: int = 1) -> Schedule:
+    work, first = [], 0
+    for number, count in enumerate(counts):
+        work.append(Work(f"S{number}", iter(range(first, first + count)), count))
+        first += count
+    return Schedule(work, slots=slots, timeout=timeout, retries=retries)
+
+
+def submitted(actions: list[Action]) -> list[Batch]:
+    return [action.batch for action in actions if isinstance(action, Submit)]
+
+
+class Machine(RuleBasedStateMachine):
+    """Plays a coordinator to whose workers anything may happen."""
+
+    @initialize(
+        counts=st.lists(st.integers(0, 40), min_size=1, max_size=3), slots=st.integers(1, 4), retries=st.integers(0, 2)
+    )
+    def begin(self, counts: list[int], slots: int, retries: int) -> None:
+        self.schedule = schedule(*counts, slots=slots, retries=retries)
+        self.jobs, self.slots, self.retries = set(range(sum(counts))), slots, retries
+        self.flying: dict[int, Batch] = {}
+        self.done: list[int] = []
+        self.quarantined: dict[int, int] = {}
+        self.deaths: dict[int, int] = {}
+        self.stopping = False
+        self.now = 0.0
+        self.act(self.schedule.handle(Tick(), self.now))
+
+    def act(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Submit(batch):
+                    assert not self.stopping
+                    assert batch.number not in self.flying
+                    self.flying[batch.number] = batch
+                case Kill(number, _):
+                    assert number in self.flying
+                    self.die(number)
+                case Quarantine(position, _, attempts, _):
+                    assert position not in self.quarantined
+                    self.quarantined[position] = attempts
+
+    def die(self, number: int) -> None:
+        batch = self.flying.pop(number)
+        if len(batch.positions) == 1:
+            self.deaths[batch.positions[0]] = self.deaths.get(batch.positions[0], 0) + 1
+        self.act(self.schedule.handle(WorkerDied(number, "gone"), self.now))
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), seconds=st.floats(0.0001, 5.0))
+    def finish(self, data: st.DataObject, seconds: float) -> None:
+        batch = self.flying.pop(data.draw(st.sampled_from(sorted(self.flying))))
+        self.done += batch.positions
+        self.act(self.schedule.handle(BatchDone(batch.number, seconds), self.now))
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def lose_a_worker(self, data: st.DataObject) -> None:
+        self.die(data.draw(st.sampled_from(sorted(self.flying))))
+
+    @rule(seconds=st.floats(0.0, 30.0))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.act(self.schedule.handle(Tick(), self.now))
+
+    @rule()
+    def interrupt(self) -> None:
+        self.stopping = True
+        self.act(self.schedule.handle(Interrupted(), self.now))
+
+    @invariant()
+    def nothing_is_lost_or_done_twice(self) -> None:
+        flying = [position for batch in self.flying.values() for position in batch.positions]
+        ended = [*self.done, *self.quarantined]
+        assert len(ended) == len(set(ended))
+        assert not set(flying) & set(ended)
+        assert len(flying) == len(set(flying))
+        assert set(flying) | set(ended) <= self.jobs
+
+    @invariant()
+    def slots_and_attempts_are_kept(self) -> None:
+        assert len(self.flying) <= self.slots
+        assert all(deaths <= self.retries + 1 for deaths in self.deaths.values())
+        assert all(attempts == self.retries + 1 for attempts in self.quarantined.values())
+
+    def teardown(self) -> None:
+        if not hasattr(self, "schedule"):
+            return
+        while self.flying:
+            self.finish_first()
+        assert self.schedule.finished
+        if not self.stopping:
+            assert set(self.done) | set(self.quarantined) == self.jobs
+
+    def finish_first(self) -> None:
+        number = min(self.flying)
+        batch = self.flying.pop(number)
+        self.done += batch.positions
+        self.act(self.schedule.handle(BatchDone(number, 0.1), self.now))
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_a_batch_is_of_one_symbol_in_the_order_of_the_plan() -> None:
+    one = schedule(6, 3, slots=1)
+    (first,) = submitted(one.handle(Tick(), 0))
+    assert (first.symbol, first.positions) == ("S0", tuple(range(FIRST_BATCH)))
+    (second,) = submitted(one.handle(BatchDone(first.number, 1e-6), 1))
+    assert (second.symbol, set(second.positions)) == ("S0", {4, 5})
+    (third,) = submitted(one.handle(BatchDone(second.number, 1e-6), 2))
+    assert (third.symbol, third.positions[0]) == ("S1", 6)
+
+
+def test_batches_grow_to_half_a_second_and_shrink_towards_the_end() -> None:
+    one = schedule(100_000, slots=2)
+    sizes, flying = [], submitted(one.handle(Tick(), 0))
+    while flying:
+        batch = flying.pop(0)
+        sizes.append(len(batch.positions))
+        flying += submitted(one.handle(BatchDone(batch.number, 0.001 * len(batch.positions)), 0))
+    assert max(sizes) == 500
+    assert sizes[-1] == 1
+    assert sum(sizes) == 100_000
+    assert max(sizes) <= LARGEST_BATCH
+
+
+def test_the_jobs_of_a_lost_batch_are_tried_one_by_one_and_the_culprit_is_named() -> None:
+    one = schedule(4, slots=1, retries=1)
+    (batch,) = submitted(one.handle(Tick(), 0))
+    alone = submitted(one.handle(WorkerDied(batch.number, "killed by SIGSEGV"), 0))
+    tried: list[int] = []
+    quarantined: list[Quarantine] = []
+    while alone:
+        (position,) = alone[0].positions
+        tried.append(position)
+        event = WorkerDied(alone[0].number, "killed by SIGSEGV") if position == 2 else BatchDone(alone[0].number, 0.1)
+        actions = one.handle(event, 0)
+        quarantined += [action for action in actions if isinstance(action, Quarantine)]
+        alone = submitted(actions)
+    assert sorted(tried) == [0, 1, 2, 2, 3]
+    assert quarantined == [Quarantine(2, "S0", 2, "killed by SIGSEGV")]
+    assert one.finished
+
+
+def test_a_stuck_batch_is_killed_once_and_blamed_on_the_timeout() -> None:
+    one = schedule(1, slots=1, timeout=10, retries=0)
+    (batch,) = submitted(one.handle(Tick(), 0))
+    assert one.handle(Tick(), 9.9) == []
+    (kill,) = one.handle(Tick(), 10.1)
+    assert isinstance(kill, Kill)
+    assert one.handle(Tick(), 11) == []
+    (gone,) = one.handle(WorkerDied(batch.number, "killed by SIGKILL"), 12)
+    assert isinstance(gone, Quarantine)
+    assert "run.timeout" in gone.reason
+
+
+def test_nothing_is_begun_after_an_interrupt() -> None:
+    one = schedule(100, slots=2)
+    first, second = submitted(one.handle(Tick(), 0))
+    assert one.handle(Interrupted(), 0) == []
+    assert not one.finished
+    assert one.handle(BatchDone(first.number, 0.1), 0) == []
+    assert one.handle(WorkerDied(second.number, "gone"), 0) == []
+    assert one.finished
