@@ -89,7 +89,7 @@ def cli() -> None:
     """Backtest premium-selling option strategies over grids of symbols, parameters and windows."""
 
 
-@cli.command(cls=_Examples, epilog="options-bt run jobs/grid.yaml --symbol SPY --set width=10")
+@cli.command(cls=_Examples, epilog="options-bt run jobs/grid.yaml --symbol SPY --set width=10 --name wide")
 @_job_options
 @WORKERS
 @click.option("--fresh", is_flag=True, help="Begin anew; the old run is set aside, not deleted.")

@@ -39,9 +39,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
 def task(number: int, job: JobFile, market: Prepared, repeat: int = 1) -> Task:
     plan = Plan(job)
     specs = [spec for spec in plan if spec.symbol == "SPY"] * repeat
-    return Task(
-        number=number, market=market.folder, jobs=tuple((spec.id(market.fingerprint), spec) for spec in specs)
-    )
+    return Task(number=number, market=market.folder, jobs=tuple((spec.id(market.fingerprint), spec) for spec in specs))
 
 
 def until(executor: Executor, count: int) -> list[Finished | Lost]:

@@ -24,6 +24,7 @@ from options_bt.runner import batch as batch_room
 from options_bt.runner import coordinator
 from options_bt.runner.ledger import Ledger
 from options_bt.runner.run import run_job
+from options_bt.storage import write_atomically
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
@@ -93,7 +94,7 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_bits(
         if dies_in == "record":
             patch.setattr(Ledger, "record", dying(Ledger.record))
         else:
-            patch.setattr(coordinator, "write_atomically", dying(coordinator.write_atomically))
+            patch.setattr(coordinator, "write_atomically", dying(write_atomically))
         with pytest.raises(Killed):
             run_job(job, runs=tmp_path, cache=cache, workers=1, shown=False)
     half = open_run(tmp_path / "small")
@@ -112,14 +113,14 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_bits(
 def test_a_full_disk_stops_the_run_and_keeps_what_was_done(
     job: JobFile, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, calls = coordinator.write_atomically, 0
+    calls = 0
 
     def full(path: Path, data: bytes) -> None:
         nonlocal calls
         calls += 1
         if calls > 4:
             raise StorageError(f"{path}: cannot write: No space left on device")
-        original(path, data)
+        write_atomically(path, data)
 
     with monkeypatch.context() as patch:
         patch.setattr(coordinator, "write_atomically", full)

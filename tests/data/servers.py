@@ -1,0 +1,136 @@
+"""Database servers for tests: started on a free port of 127.0.0.1 with files of their own, stopped by their process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import mysql.connector
+import pytest
+
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server whose user `root` has no password."""
+
+    kind: str
+    port: int
+
+    @contextmanager
+    def connected(self, database: str | None = None) -> Iterator[Any]:
+        connection = mysql.connector.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user="root",
+            password="",
+            database=database,
+            collation="utf8mb4_general_ci",
+            autocommit=True,
+        )
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def execute(self, *statements: str, database: str | None = None) -> list[Any]:
+        """Run the statements and give the rows of the last one."""
+        rows: list[Any] = []
+        with self.connected(database) as connection:
+            for statement in statements:
+                with connection.cursor() as cursor:
+                    cursor.execute(statement)
+                    rows = cursor.fetchall() if cursor.description else []
+        return rows
+
+    def insert(self, database: str, table: str, rows: Sequence[Sequence[object]]) -> None:
+        marks = ", ".join(["%s"] * len(rows[0]))
+        with self.connected(database) as connection, connection.cursor() as cursor:
+            for start in range(0, len(rows), 5000):
+                cursor.executemany(f"INSERT INTO `{table}` VALUES ({marks})", rows[start : start + 5000])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def mariadb() -> Iterator[Server]:
+    """Give a MariaDB server; skip the test without one, but fail in CI, where it must be installed."""
+    program = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")  # where Debian has it
+    if program is None:
+        reason = "mariadbd is not installed; on Debian and Ubuntu: apt-get install mariadb-server"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    with TemporaryDirectory(prefix="mariadb-") as folder:
+        data, port = Path(folder) / "data", free_port()
+        user = ["--user=root"] if os.geteuid() == 0 else []
+        install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"]
+        subprocess.run([*install, "--auth-root-authentication-method=normal", *user], check=True, capture_output=True)
+        start = [str(program), "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"]
+        with _running("mariadb", port, [*start, f"--socket={folder}/socket", *user], Path(folder)) as server:
+            yield server
+
+
+@contextmanager
+def dolt() -> Iterator[Server]:
+    """Give a Dolt server; skip the test without one."""
+    if shutil.which("dolt") is None:
+        pytest.skip("dolt is not installed; see https://docs.dolthub.com/introduction/installation")
+    with TemporaryDirectory(prefix="dolt-") as folder:
+        port = free_port()
+        start = ["dolt", "sql-server", "--host=127.0.0.1", f"--port={port}", f"--data-dir={folder}/clones"]
+        (Path(folder) / "clones").mkdir()
+        environment = os.environ | {"HOME": folder, "DOLT_ROOT_PATH": folder, "DOLT_DISABLE_EVENT_FLUSH": "true"}
+        for key, value in {"user.name": "test", "user.email": "test@localhost", "metrics.disabled": "true"}.items():
+            command = ["dolt", "config", "--global", "--add", key, value]
+            subprocess.run(command, check=True, capture_output=True, env=environment)
+        with _running("dolt", port, start, Path(folder), environment) as server:
+            yield server
+
+
+SERVERS: dict[str, Callable[[], Any]] = {"mariadb": mariadb, "dolt": dolt}
+
+
+@contextmanager
+def _running(
+    kind: str, port: int, command: list[str], folder: Path, environment: dict[str, str] | None = None
+) -> Iterator[Server]:
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=environment)
+    server = Server(kind, port)
+    try:
+        _wait_for(server, process, log)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            server.execute("SELECT 1")
+            return
+        except mysql.connector.Error as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = log.read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"{server.kind} did not start on port {server.port}: {error}\n{tail}") from None
+            time.sleep(0.1)
