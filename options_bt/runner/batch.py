@@ -28,11 +28,14 @@ class Batch(Struct, frozen=True, kw_only=True):
         Unique within a run, also across resumes.
     positions : tuple of int
         Of the jobs in the plan.
+    attempt : int
+        Above 1 for a single job whose worker died before.
     """
 
     number: int
     symbol: str
     positions: tuple[int, ...]
+    attempt: int = 1
 
 
 class Task(Struct, frozen=True, kw_only=True):

@@ -162,7 +162,7 @@ class Coordinator:
         batch, jobs = self._batches.pop(result.number)
         write_atomically(self._folder.part("trades", batch.number), result.trades)
         write_atomically(self._folder.part("equity", batch.number), result.equity)
-        self._ledger.record(batch, result, jobs, 0)
+        self._ledger.record(batch, result, jobs)
         metrics = np.frombuffer(result.metrics).reshape(len(jobs), len(METRICS))
         for index, (job, spec) in enumerate(jobs):
             if index in result.errors:

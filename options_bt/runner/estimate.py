@@ -35,4 +35,6 @@ def worker_count(seconds: float, workers: int | str) -> int:
     """Give how many workers to use: as asked, or for ``auto`` as many as the cores and the work ask for."""
     if isinstance(workers, int):
         return workers
-    return 1 if seconds < WORTH_A_SPAWN else len(os.sched_getaffinity(0))
+    # Not every system can pin a process to some of its cores.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if seconds < WORTH_A_SPAWN else cores

@@ -85,7 +85,7 @@ class Ledger:
         """Give the numbers of the batches whose parts count."""
         return [number for (number,) in self._connection.execute("SELECT number FROM batch ORDER BY number")]
 
-    def record(self, batch: Batch, result: Result, jobs: Iterable[tuple[str, JobSpec]], deaths: int) -> None:
+    def record(self, batch: Batch, result: Result, jobs: Iterable[tuple[str, JobSpec]]) -> None:
         """Enter the jobs of a finished batch; its parts have to be on the disk.
 
         Raises
@@ -100,7 +100,7 @@ class Ledger:
                 position,
                 job,
                 "failed" if index in result.errors else "done",
-                deaths + 1,
+                batch.attempt,
                 batch.number,
                 now,
                 msgspec.json.encode(spec).decode() if index in result.errors else None,

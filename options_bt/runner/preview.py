@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+from psutil import virtual_memory
+
 from options_bt.data.cache import Cache
 from options_bt.data.prepare import covered_years, missing_data
 from options_bt.data.source import open_source, require_symbols
@@ -55,7 +57,7 @@ def preview(plan: Plan, cache: Path, workers: int | str, first: int) -> str:
         *([f"  repeated  {job.repeated} equal values were taken out"] if job.repeated else []),
         f"  data      {years[0]} to {years[-1]}; {_cached(to_pull, len(job.symbols) * len(years), cached)}",
         f"  estimate  {_duration(cost.seconds / cost.workers)} with {_count(cost.workers, 'worker')}, "
-        f"{cost.memory / 1e6:,.0f} MB of memory (rough)",
+        f"{cost.memory / 1e6:,.0f} MB of memory (rough; {virtual_memory().available / 1e6:,.0f} MB are free)",
         f"first {min(first, len(plan))}:",
         *(f"  {number:>4}  {_job(plan, number)}" for number in islice(range(len(plan)), first)),
     ]

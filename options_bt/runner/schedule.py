@@ -209,6 +209,7 @@ class Schedule:
         return max(1, min(int(BATCH_SECONDS / self._seconds_per_job), fair, LARGEST_BATCH))
 
     def _batch(self, symbol: str, positions: tuple[int, ...]) -> Batch:
-        batch = Batch(number=self._number, symbol=symbol, positions=positions)
+        attempt = self._deaths.get(positions[0], 0) + 1
+        batch = Batch(number=self._number, symbol=symbol, positions=positions, attempt=attempt)
         self._number += 1
         return batch

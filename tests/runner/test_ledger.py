@@ -22,8 +22,8 @@ def test_knows_what_is_done_what_failed_and_in_what_order(tmp_path: Path, job: J
     plan = Plan(job)
     jobs = [(f"job{position}", plan[position]) for position in range(4)]
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.record(Batch(number=3, symbol="NVDA", positions=(2, 3)), result(3, 2, {1: "Boom"}), jobs[2:], 0)
-    ledger.record(Batch(number=0, symbol="NVDA", positions=(0,)), result(0, 1), jobs[:1], 0)
+    ledger.record(Batch(number=3, symbol="NVDA", positions=(2, 3)), result(3, 2, {1: "Boom"}), jobs[2:])
+    ledger.record(Batch(number=0, symbol="NVDA", positions=(0,)), result(0, 1), jobs[:1])
     ledger.quarantine(1, "job1", plan[1], 2, "killed by SIGSEGV")
     assert ledger.counts() == (2, 2)
     assert ledger.done(6).tolist() == [True, True, True, True, False, False]
@@ -43,7 +43,7 @@ def test_knows_what_is_done_what_failed_and_in_what_order(tmp_path: Path, job: J
 
 def test_can_be_read_while_it_is_written(tmp_path: Path, job: JobFile) -> None:
     writer = Ledger(tmp_path / "ledger.sqlite")
-    writer.record(Batch(number=0, symbol="NVDA", positions=(0,)), result(0, 1), [("job0", Plan(job)[0])], 0)
+    writer.record(Batch(number=0, symbol="NVDA", positions=(0,)), result(0, 1), [("job0", Plan(job)[0])])
     reader = Ledger(tmp_path / "ledger.sqlite", read_only=True)
     assert reader.counts() == (1, 0)
     reader.close()

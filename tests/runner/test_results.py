@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from datetime import date
 from pathlib import Path
 
@@ -161,4 +160,4 @@ def test_the_file_is_written_once_all_is_done_or_failed(small_run: SmallRun, tmp
     table = pl.read_parquet(run.path / "results.parquet")
     assert table["status"].to_list() == ["done", "failed", "done", "done"]
     assert table["trades"].null_count() == 1
-    assert [name for name in os.listdir(run.path) if name.endswith(".tmp")] == []
+    assert [path for path in run.path.rglob("*") if path.suffix == ".tmp"] == []
