@@ -95,7 +95,7 @@ class Cache:
 
     def manifests(self) -> Iterator[Manifest]:
         """Give the manifest of every cached symbol, by name."""
-        for path in sorted((self.folder / "manifest").glob("*.json")):
+        for path in sorted((self.folder / "manifest").glob("*.json"), key=lambda path: path.stem):
             if manifest := self.manifest(path.stem):
                 yield manifest
 

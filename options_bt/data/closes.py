@@ -110,9 +110,7 @@ class Closes:
         quoted_day, quoted = self.quote_day[known], self.on_quote_days[known]
         from_quotes = self._carried(quoted_day, quoted, expiration, "left")
         from_trades = self._carried(self.traded_day, self.traded, expiration, "left")
-        # A traded close is the close of its own day and of the days that it is carried to.
-        traded = _last_by(self.traded_day, expiration) + CARRY_DAYS
-        later = _last_by(quoted_day, expiration) > traded
+        later = _last_by(quoted_day, expiration) > _last_by(self.traded_day, expiration)
         return np.where(later | np.isnan(from_trades), from_quotes, from_trades)
 
 

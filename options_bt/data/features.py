@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from options_bt.data.cleaning import TOLERANCE
 from options_bt.data.closes import Days, Floats, Splits
 from options_bt.data.market import Chain, Market
 
@@ -137,9 +138,14 @@ def _volatilities(chain: Chain) -> pl.DataFrame:
 
 def _at_the_money(rows: pl.DataFrame) -> pl.DataFrame:
     """Give each expiration's volatility at the strike nearest to the close (the lower of two), both rights' mean."""
-    ranked = rows.filter(pl.col("away").is_finite()).sort("today", "dte", "away", "strike")
-    nearest = ranked.filter(pl.col("strike") == pl.col("strike").first().over("today", "dte"))
-    return nearest.group_by("today", "dte", maintain_order=True).agg(pl.col("iv").mean())
+    tied = _nearest(rows.filter(pl.col("away").is_finite()), "away", "today", "dte")
+    lowest = tied.filter(pl.col("strike") == pl.col("strike").min().over("today", "dte"))
+    return lowest.group_by("today", "dte").agg(pl.col("iv").mean()).sort("today", "dte")
+
+
+def _nearest(rows: pl.DataFrame, distance: str, *within: str) -> pl.DataFrame:
+    """Give the rows that tie for the smallest distance of their group."""
+    return rows.filter(pl.col(distance) <= pl.col(distance).min().over(*within) + TOLERANCE)
 
 
 def _interpolated(at_the_money: pl.DataFrame, days: int, target: int) -> Floats:
@@ -170,9 +176,9 @@ def _skew(rows: pl.DataFrame, days: int) -> NDArray[np.float64]:
     usable = rows.filter(pl.col("delta").is_finite()).with_columns(
         (pl.col("dte") - IV_DAYS).abs().alias("off"), (pl.col("delta").abs() - SKEW_DELTA).abs().alias("miss")
     )
-    ranked = usable.sort("today", "off", "dte", "miss", "strike")
-    nearest = ranked.filter(pl.col("dte") == pl.col("dte").first().over("today"))
-    by_right = nearest.group_by("today", "right", maintain_order=True).agg(pl.col("iv").first())
+    soonest = _nearest(usable, "off", "today").filter(pl.col("dte") == pl.col("dte").min().over("today"))
+    chosen = _nearest(soonest, "miss", "today", "right").sort("strike")
+    by_right = chosen.group_by("today", "right", maintain_order=True).agg(pl.col("iv").first()).sort("today")
     wide = by_right.pivot("right", index="today", values="iv")
     result = np.full(days, np.nan)
     if {"0", "1"} <= set(wide.columns):

@@ -43,9 +43,13 @@ class FilesSource:
                 raise SourceError(f"columns.{column}: unknown{nearest(column, _KNOWN)}; allowed: {', '.join(_KNOWN)}")
         if not self._folder.is_dir():
             raise SourceError(f"source: there is no folder {self._folder} (looked in {Path.cwd()})")
+        self._scans = {path.stem: (path, _scanned(path)) for path in self._paths()}
+        self._names = {name for _, scan in self._scans.values() for name in scan.collect_schema()}
+        if "option_chain" not in self._scans:
+            raise SourceError(f"source: {self._folder} has no option_chain.parquet and no option_chain.csv")
         self._chain = self._table("option_chain", CHAIN, CHAIN_GREEKS)
-        self._closes = self._table("ohlcv", CLOSES)
-        self._splits = self._table("split", SPLITS)
+        self._closes = self._table("ohlcv", CLOSES) if "ohlcv" in self._scans else None
+        self._splits = self._table("split", SPLITS) if "split" in self._scans else None
         place = sha256(repr((str(self._folder.resolve()), sorted(columns.items()))).encode()).hexdigest()[:8]
         self.name = f"files-{re.sub(r'[^A-Za-z0-9.-]+', '-', self._folder.resolve().name) or 'root'}-{place}"
         self.label = f"files in {self._folder}"
@@ -54,21 +58,20 @@ class FilesSource:
 
     def symbols(self) -> list[str]:
         """Give the symbols in the chain table, sorted."""
-        column = self._collected(self._required_chain().select(pl.col("act_symbol").unique().drop_nulls().sort()))
+        column = self._collected(self._chain.select(pl.col("act_symbol").unique().drop_nulls().sort()))
         return cast(list[str], column["act_symbol"].to_list())
 
     def extent(self) -> tuple[date, date] | None:
         """Give the first and last quote date in the chain table."""
         ends = pl.col("date").min().alias("first"), pl.col("date").max().alias("last")
-        first, last = self._collected(self._required_chain().select(ends)).row(0)
+        first, last = self._collected(self._chain.select(ends)).row(0)
         return None if first is None else (first, last)
 
     def chain(self, symbol: str, years: Sequence[int]) -> Iterator[tuple[int, pl.DataFrame]]:
         """Give the quotes of a symbol by year, in the order of the file."""
         year = pl.col("date").dt.year().cast(pl.Int64).fill_null(UNDATED)
         rows = self._collected(
-            self._required_chain()
-            .filter(pl.col("act_symbol") == symbol)
+            self._chain.filter(pl.col("act_symbol") == symbol)
             .with_columns(year.alias("year"))
             .filter(pl.col("year").is_in([*years, UNDATED]))
         )
@@ -88,43 +91,38 @@ class FilesSource:
             return pl.DataFrame(schema=schema)
         return self._collected(table.filter(pl.col("act_symbol") == symbol).select(*schema))
 
-    def _required_chain(self) -> pl.LazyFrame:
-        if self._chain is None:
-            raise SourceError(f"source: {self._folder} has no option_chain.parquet and no option_chain.csv")
-        return self._chain
-
     def _paths(self) -> list[Path]:
-        names = (f"{table}.{kind}" for table in ("option_chain", "ohlcv", "split") for kind in ("parquet", "csv"))
-        return [path for name in names if (path := self._folder / name).is_file()]
+        """Give the tables that are there, one file each."""
+        found = []
+        for table in ("option_chain", "ohlcv", "split"):
+            paths = [path for kind in ("parquet", "csv") if (path := self._folder / f"{table}.{kind}").is_file()]
+            if len(paths) > 1:
+                raise SourceError(f"source: {self._folder} has both {paths[0].name} and {paths[1].name}; keep one")
+            found += paths
+        return found
 
-    def _table(self, name: str, required: Schema, optional: Schema | None = None) -> pl.LazyFrame | None:
-        paths = [path for path in self._paths() if path.stem == name]
-        if len(paths) > 1:
-            raise SourceError(f"source: {self._folder} has both {paths[0].name} and {paths[1].name}; keep one")
-        if not paths:
-            return None
-        scan = pl.scan_parquet if paths[0].suffix == ".parquet" else _scan_csv
-        try:
-            table = scan(paths[0])
-            found = table.collect_schema()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise SourceError(f"source: {paths[0]} cannot be read: {str(error).splitlines()[0]}") from None
-        missing = [column for column in (*_SYMBOL, *required) if self._theirs(column) not in found]
+    def _table(self, name: str, required: Schema, optional: Schema | None = None) -> pl.LazyFrame:
+        path, table = self._scans[name]
+        found = table.collect_schema()
+        wanted = {**_SYMBOL, **required, **(optional or {})}
+        named = [column for column in wanted if column in required or column in _SYMBOL or column in self._columns]
+        missing = [column for column in named if self._theirs(column, found) not in found]
         if missing:
-            lines = [f"{self._theirs(column)!r}{nearest(self._theirs(column), found)}" for column in missing]
+            hints = [f"{name!r}{nearest(name, found)}" for name in (self._columns.get(c, c) for c in missing)]
             raise SourceError(
-                f"source: {paths[0]} has no column {', '.join(lines)}; it has: {', '.join(found)}. "
+                f"source: {path} has no column {', '.join(hints)}; it has: {', '.join(found)}. "
                 f"Name the right ones in the job file, as in columns: {{{missing[0]}: NAME}}"
             )
-        wanted = {**_SYMBOL, **required, **(optional or {})}
         return table.select(self._read(column, found, dtype).alias(column) for column, dtype in wanted.items())
 
     def _read(self, column: str, found: pl.Schema, wanted: type[pl.DataType]) -> pl.Expr:
-        theirs = self._theirs(column)
+        theirs = self._theirs(column, found)
         return typed(theirs, found[theirs], wanted) if theirs in found else pl.lit(None, dtype=wanted)
 
-    def _theirs(self, column: str) -> str:
-        return self._columns.get(column, column)
+    def _theirs(self, column: str, found: pl.Schema) -> str:
+        """Give the name of our column in a table; what is mapped to a name of another table keeps its own."""
+        mapped = self._columns.get(column, column)
+        return mapped if mapped in found or mapped not in self._names else column
 
     def _collected(self, table: pl.LazyFrame) -> pl.DataFrame:
         try:
@@ -133,5 +131,10 @@ class FilesSource:
             raise SourceError(f"source: {self._folder} cannot be read: {str(error).splitlines()[0]}") from None
 
 
-def _scan_csv(path: Path) -> pl.LazyFrame:
-    return pl.scan_csv(path, infer_schema=False)
+def _scanned(path: Path) -> pl.LazyFrame:
+    try:
+        table = pl.scan_parquet(path) if path.suffix == ".parquet" else pl.scan_csv(path, infer_schema=False)
+        table.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise SourceError(f"source: {path} cannot be read: {str(error).splitlines()[0]}") from None
+    return table

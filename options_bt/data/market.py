@@ -129,6 +129,8 @@ def build_market(
     quotes, dropped = cleaned(chain)
     read = read_splits(splits)
     prices = Closes(closes, read, quotes)
+    for array in (prices.traded_day, prices.traded):
+        array.flags.writeable = False
     return Market(
         symbol=symbol,
         fingerprint=fingerprint,
@@ -208,8 +210,21 @@ def save_market(market: Market, folder: Path) -> None:
         for name, records in market.chain._asdict().items():
             np.save(temporary / f"{name}.npy", np.asarray(records))
         np.save(temporary / f"{_TRADED}.npy", np.rec.fromarrays([market.traded_day, market.traded]))
-        about = {name: getattr(market, name) for name in ("symbol", "fingerprint", "dropped", "implied_closes")}
+        about = {name: getattr(market, name) for name in _ABOUT}
+        about["bytes"] = {path.name: path.stat().st_size for path in temporary.glob("*.npy")}
         (temporary / "market.json").write_bytes(msgspec.json.encode(about))
+
+
+_ABOUT = ("symbol", "fingerprint", "dropped", "implied_closes")
+
+
+def is_whole(folder: Path) -> bool:
+    """Tell whether a folder holds a market whose files have the sizes that they were written with."""
+    try:
+        sizes = msgspec.json.decode((folder / "market.json").read_bytes())["bytes"]
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, msgspec.DecodeError, KeyError):
+        return False
 
 
 def open_market(folder: Path) -> Market:
@@ -223,7 +238,7 @@ def open_market(folder: Path) -> Market:
     about = msgspec.json.decode((folder / "market.json").read_bytes())
     chain = Chain(*(_mapped(folder / f"{name}.npy") for name in Chain._fields))
     traded = _mapped(folder / f"{_TRADED}.npy")
-    return Market(chain=chain, traded_day=traded["f0"], traded=traded["f1"], **about)
+    return Market(chain=chain, traded_day=traded["f0"], traded=traded["f1"], **{name: about[name] for name in _ABOUT})
 
 
 def _mapped(path: Path) -> Records:

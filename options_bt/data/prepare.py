@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from options_bt.data.cache import Cache
-from options_bt.data.market import MARKET_FORMAT, Market, build_market, open_market, save_market
+from options_bt.data.market import MARKET_FORMAT, Market, build_market, is_whole, open_market, save_market
 from options_bt.data.source import Source, require_symbols
 from options_bt.errors import SourceError
 
@@ -46,7 +46,9 @@ def covered_years(source: Source, years: Sequence[int]) -> list[int]:
     first, last = (extent[0].year, extent[1].year) if extent else (1, 0)
     covered = [year for year in years if first <= year <= last]
     if not covered:
-        span = f"from {extent[0]} to {extent[1]}" if extent else "nowhere"
+        if extent is None:
+            raise SourceError(f"{source.label} has no quote with a date; dates are read as YYYY-MM-DD")
+        span = f"from {extent[0]} to {extent[1]}"
         raise SourceError(f"{source.label} has quotes {span}, none in the job's {years[0]} to {years[-1]}")
     return covered
 
@@ -89,7 +91,7 @@ def prepared(cache: Cache, symbol: str, years: Sequence[int]) -> Prepared:
     fingerprint = cache.fingerprint(manifest, years)
     folder = cache.folder / "market" / symbol / f"{fingerprint}-{MARKET_FORMAT}"
     result = Prepared(symbol, folder, fingerprint)
-    if not (folder / "market.json").is_file():
+    if not is_whole(folder):
         faults = cache.damaged(manifest)
         if faults:
             cache.forget(manifest, (path for path, _ in faults))

@@ -35,7 +35,7 @@ _RIGHTS = {"c": "call", "call": "call", "p": "put", "put": "put"}
 def typed(column: str, found: pl.DataType | type[pl.DataType], wanted: type[pl.DataType]) -> pl.Expr:
     """Give a column as the type we want; what cannot be read as it becomes null, and cleaning counts it."""
     if wanted == pl.Date and found == pl.String:
-        return pl.col(column).str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+        return pl.col(column).str.strip_chars().str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
     if wanted == pl.Float64:
         return pl.col(column).cast(pl.Float64, strict=False).fill_nan(None)
     return pl.col(column).cast(wanted, strict=False)

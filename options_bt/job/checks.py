@@ -24,7 +24,10 @@ def shown(value: Any) -> str:
     """Give a value as it would stand in a job file, shortened."""
     if isinstance(value, date):
         return value.isoformat()
-    text = msgspec.json.encode(value, enc_hook=str).decode()
+    try:
+        text = msgspec.json.encode(value, enc_hook=str).decode()
+    except RecursionError:
+        return "something that contains itself"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

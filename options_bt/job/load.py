@@ -12,7 +12,7 @@ from msgspec import structs
 
 from options_bt.errors import Fault, InputError, JobFileError, nearest
 from options_bt.job.checks import shown
-from options_bt.job.parameters import FIELDS
+from options_bt.job.parameters import EXCLUSIVE, FIELDS
 from options_bt.job.reading import read_job
 from options_bt.job.schema import JobFile
 
@@ -28,10 +28,11 @@ class _Loader(yaml.SafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        keys = [self.construct_object(key, deep=True) for key in own]
         for index, key in enumerate(keys):
             if key in keys[:index]:
-                mark = node.value[index][0].start_mark
+                mark = own[index].start_mark
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=mark)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
@@ -109,7 +110,8 @@ def _yaml(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InputError(f"{path}: cannot be read: {reason}{_like(path)}") from None
+        hint = _like(path) if isinstance(error, FileNotFoundError) else ""
+        raise InputError(f"{path}: cannot be read: {reason}{hint}") from None
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -130,22 +132,22 @@ def _override(data: dict[str, Any], override: str) -> None:
     if not equals or key not in (*FIELDS, "strategy"):
         hint = nearest(key, (*FIELDS, "strategy"))
         known = ", ".join((*FIELDS, "strategy"))
-        raise InputError(f"--set {override}: expected KEY=VALUE with a known KEY{hint}; allowed: {known}")
+        # Not the value: `--set source=...` may hold a password.
+        raise InputError(f"--set {key}: expected KEY=VALUE with a known KEY{hint}; allowed: {known}")
     try:
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
         raise InputError(f"--set {override}: the value is not YAML") from None
+    overridden = {key, *(name for pair in EXCLUSIVE if key in pair for name in pair)}
     for section in ("grid", "params"):
         if isinstance(data.get(section), dict):
-            data[section] = {k: v for k, v in data[section].items() if k != key}
+            data[section] = {k: v for k, v in data[section].items() if k not in overridden}
     if key == "strategy":
-        data.pop("strategy", None)
-    if isinstance(value, list):
-        data["grid"] = (data.get("grid") or {}) | {key: value}
-    elif key == "strategy":
-        data["strategy"] = value
-    else:
-        data["params"] = (data.get("params") or {}) | {key: value}
+        data["strategy"] = None if isinstance(value, list) else value
+    section = "grid" if isinstance(value, list) else "params"
+    # A section that is no mapping stays, for the reader to refuse.
+    if (key != "strategy" or section == "grid") and isinstance(data.get(section), dict | None):
+        data[section] = (data.get(section) or {}) | {key: value}
 
 
 def _quick(data: dict[str, Any], job: JobFile, path: str | Path) -> dict[str, Any]:

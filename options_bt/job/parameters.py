@@ -47,13 +47,13 @@ class Parameters(Struct, frozen=True, kw_only=True):
     max_spread_pct: Positive | None = None
     stop_loss: Positive | None = 2.0
     profit_target: Positive | None = 0.5
-    exit_dte: Annotated[int, Meta(ge=0)] | None = None
-    max_days: Annotated[int, Meta(ge=1)] | None = None
+    exit_dte: Annotated[int, Meta(ge=0, le=10_000)] | None = None
+    max_days: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     exit_delta: Share | None = None
     max_positions: Annotated[int, Meta(ge=1, le=1000)] = 1
     entry_every: str = "any"
     entry_when: str | None = None
-    contracts: Annotated[int, Meta(ge=1)] = 1
+    contracts: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     risk: Share | None = None
     capital: Positive = 100_000.0
     commission: NotNegative = 0.65
@@ -68,7 +68,8 @@ FIELDS = {field.name: field for field in msgspec.structs.fields(Parameters)}
 EXCLUSIVE = (("width", "width_pct"), ("contracts", "risk"))
 """Pairs of which a job may give one: the second, where set, overrides the first's default."""
 
-DTE_FORM = "a range of days such as 30-45, or 30-45@35 with a target; at least 1"
+LONGEST_DTE = 10_000
+DTE_FORM = f"a range of days such as 30-45, or 30-45@35 with a target; from 1 to {LONGEST_DTE}"
 ENTRY_FORM = "any, first_of_week, or a list of weekdays such as [mon, wed]"
 
 
@@ -101,7 +102,7 @@ def canonical_dte(value: Any) -> str:
             text = value.replace(" ", "")
             low, high, middle = dte_range(text)
             target = middle if "@" in text else None
-        case int() if not isinstance(value, bool):
+        case int():
             low = high = value
         case [int() as low, int() as high]:
             pass
@@ -111,10 +112,13 @@ def canonical_dte(value: Any) -> str:
             pass
         case _:
             raise ValueError(DTE_FORM)
-    if not 1 <= low <= (low if target is None else target) <= high:
+    if bool in (type(low), type(high), type(target)):  # to Python true is a whole number
         raise ValueError(DTE_FORM)
-    plain = target is None or float(target) == (low + high) / 2
-    return f"{low}-{high}" if plain else f"{low}-{high}@{target:g}"
+    middle = (low + high) / 2
+    target = middle if target is None else round(float(target), 3)
+    if not 1 <= low <= target <= high <= LONGEST_DTE:
+        raise ValueError(DTE_FORM)
+    return f"{low}-{high}" if target == middle else f"{low}-{high}@{target:.7g}"
 
 
 def canonical_entry_every(value: Any) -> str:

@@ -32,12 +32,16 @@ def bad_predicate(predicate: str) -> Problem | None:
     """Give what is wrong with a predicate, or None where it is a true-or-false expression over FEATURES."""
     import polars as pl  # heavy, and most job files have no predicate
 
-    empty = pl.LazyFrame(schema=dict.fromkeys(FEATURES, pl.Float64))
+    days = pl.DataFrame({name: [1.0, 4.0, 2.0, 5.0, 3.0] for name in FEATURES})
     try:
-        schema = empty.select(pl.sql_expr(predicate).alias("answer")).collect_schema()
+        expression = pl.sql_expr(predicate).alias("answer")
+        together = days.with_columns(expression)
+        alone = pl.concat(days[day].with_columns(expression) for day in range(days.height))
     except (pl.exceptions.PolarsError, ValueError) as error:
         reason = str(error).splitlines()[0].partition("; valid columns")[0]
         return Problem(f"got {predicate!r}: {reason}", f"SQL over {', '.join(FEATURES)}")
-    if schema["answer"] != pl.Boolean:
-        return Problem(f"got {predicate!r}, a {schema['answer']}", "something true or false")
+    if together["answer"].dtype != pl.Boolean:
+        return Problem(f"got {predicate!r}, a {together['answer'].dtype}", "something true or false")
+    if not together.equals(alone):
+        return Problem(f"got {predicate!r}, which looks at other days", "an expression over the day's features alone")
     return None

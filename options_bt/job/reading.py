@@ -14,12 +14,12 @@ from options_bt.job.objectives import OBJECTIVES
 from options_bt.job.parameters import CANONICAL, EXCLUSIVE, FIELDS, Parameters
 from options_bt.job.predicates import bad_predicate
 from options_bt.job.schema import JobFile, Period, Quick, RunSettings
-from options_bt.job.strategies import STRATEGIES
+from options_bt.job.strategies import STRATEGIES, Strategy
 from options_bt.job.strategy_mapping import read_strategy
 from options_bt.job.windows import DURATION_FORM, Windows, spans
 
 NAME_FORM = "a plain file name: letters, digits, '.', '_' and '-', starting with a letter or digit"
-SYMBOL_FORM = "a ticker such as AAPL or BRK.B"
+SYMBOL_FORM = "a ticker such as AAPL or BRK.B, in quotes where YAML would read something else"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(?<!\.)")
 _SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^_-]{0,19}")
 _KEYS = tuple(name for name in JobFile.__struct_fields__ if name != "repeated")
@@ -46,6 +46,8 @@ def read_job(data: Any) -> tuple[JobFile | None, list[Fault]]:
         for key, form in _REQUIRED.items():
             if key not in entries:
                 reader.refuse(key, "missing", form)
+    # A key with nothing behind it is as good as none.
+    entries = {key: value for key, value in entries.items() if value is not None or key in _REQUIRED}
     read = {key: getattr(reader, key)(value) for key, value in entries.items()}
     reader.cross_check(read, entries)
     if reader.faults:
@@ -95,7 +97,8 @@ class _Reader(Checker):
     def source(self, value: Any) -> Any:
         kinds = "demo, files:PATH or mysql://user@host:port"
         if not isinstance(value, str):
-            return self.refuse("source", f"got {shown(value)}", kinds)
+            # Not what it holds: a password may be in it.
+            return self.refuse("source", f"got a {type(value).__name__}", kinds)
         kind = re.split(r"[:?]", value, maxsplit=1)[0]
         if "$" not in kind and kind not in ("demo", "files", "mysql"):
             hint = nearest(kind, ("demo", "files", "mysql"))
@@ -123,7 +126,14 @@ class _Reader(Checker):
                 continue
             read = [self._parameter(name, v, f"{path}[{i}]") for i, v in enumerate(values)]
             axes.append((name, self._once(read)))
+            if name == "strategy":
+                self._check_names([strategy for strategy in axes[-1][1] if isinstance(strategy, Strategy)])
         return tuple(axes)
+
+    def _check_names(self, strategies: list[Strategy]) -> None:
+        names = [strategy.name for strategy in strategies]
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            self.refuse("grid.strategy", f"two strategies are called {shown(name)}", "a name for each")
 
     def params(self, value: Any) -> Any:
         entries = self.mapping(value, "params", FIELDS)

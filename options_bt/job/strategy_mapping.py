@@ -65,6 +65,7 @@ def _read_arm(checker: Checker, value: Any, path: str, name: str | None) -> Arm 
     before = len(checker.faults)
     entries = checker.mapping(value, path, _ARM_KEYS)
     when = checker.value(entries.get("when"), str | None, f"{path}.when")
+    own_name = checker.value(entries.get("name"), str | None, f"{path}.name")
     if isinstance(when, str) and (problem := bad_predicate(when)):
         checker.refuse(f"{path}.when", problem.got, problem.allowed)
     if "strategy" in entries and "legs" not in entries:
@@ -80,11 +81,11 @@ def _read_arm(checker: Checker, value: Any, path: str, name: str | None) -> Arm 
             checker.refuse(f"{path}.shares", f"got {arm.shares}", "0 or 1")
     if len(checker.faults) > before or isinstance(arm, Invalid):
         return INVALID
-    return structs.replace(arm, name=entries.get("name") or arm.name or name, when=when)
+    return structs.replace(arm, name=own_name or arm.name or name, when=when)
 
 
 def _named_arm(checker: Checker, value: Any, path: str) -> Arm | Invalid:
-    if value not in ONE_ARMED:
+    if not isinstance(value, str) or value not in ONE_ARMED:
         hint = nearest(str(value), ONE_ARMED)
         return checker.refuse(path, f"got {shown(value)}{hint}", ", ".join(ONE_ARMED))
     return named_arm(value)
@@ -95,11 +96,12 @@ def _read_legs(checker: Checker, value: Any, path: str) -> tuple[Leg, ...]:
         checker.refuse(path, f"got {shown(value)}", f"a list of 1 to {MAX_LEGS} legs")
         return ()
     legs: list[Leg] = []
+    names = [entry.get("name") if isinstance(entry, Mapping) else None for entry in value]
     for index, entry in enumerate(value):
         where = f"{path}[{index}]"
         read = checker.struct(entry, _LegEntry, where)
         if isinstance(read, _LegEntry):
-            leg = _resolved_leg(checker, read, where, [leg.name for leg in legs])
+            leg = _resolved_leg(checker, read, where, [str(name) for name in names[:index] if name is not None])
             legs += [leg] if isinstance(leg, Leg) else []
     return tuple(legs)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import date, timedelta
+from itertools import count
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct
 
 from options_bt.job.spec import Role
 
-Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]*[ymwd]$")]
+Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,3}[ymwd]$")]
 DURATION_FORM = "a number of years, months, weeks or days such as 2y, 6m, 26w or 90d"
 
 
@@ -90,16 +91,33 @@ def spans(start: date, end: date, windows: Windows | None) -> list[Span]:
     if windows is None:
         return [Span(0, "full", start, end)]
     found: list[Span] = []
-    day = timedelta(days=1)
-    number = 1
-    while windows.count is None or number <= windows.count:
-        first = shifted(start, windows.step or windows.test, number - 1)
-        test_start = shifted(first, windows.train)
-        test_end = shifted(test_start, windows.test) - day
-        if test_end > end:
+    numbers = count(1) if windows.count is None else range(1, windows.count + 1)
+    for number in numbers:
+        try:
+            train, test = _window(number, start, windows)
+        except (ValueError, OverflowError):  # past the last year that a date can have
             break
-        train_start = start if windows.anchored else first
-        found.append(Span(number, "train", train_start, test_start - day))
-        found.append(Span(number, "test", test_start, test_end))
-        number += 1
+        if test.end > end:
+            break
+        found += [train, test]
     return found
+
+
+def _window(number: int, start: date, windows: Windows) -> tuple[Span, Span]:
+    """Give the training and the test of a window, wherever the period ends.
+
+    Tests are counted from the first one, so that they follow each other without a gap or an overlap also
+    where months have different lengths.
+    """
+    step, day = windows.step or windows.test, timedelta(days=1)
+    first_test = shifted(start, windows.train)
+    test_start = shifted(first_test, step, number - 1)
+    if step == windows.test:
+        test_end = shifted(first_test, step, number) - day
+    else:
+        test_end = shifted(test_start, windows.test) - day
+    train_start = start if windows.anchored else shifted(start, step, number - 1)
+    return (
+        Span(number, "train", train_start, test_start - day),
+        Span(number, "test", test_start, test_end),
+    )

@@ -142,8 +142,8 @@ def test_the_trades_add_up_to_the_metrics_of_every_job(run: Run) -> None:
         assert (trades["pnl"] > 1e-9).sum() == row["wins"]
         assert trades["fees"].sum() == pytest.approx(row["fees"])
         assert trades["stale_days"].sum() == row["stale_days"]
-        assert trades["entry_date"].min() >= row["start"]  # type: ignore[operator]  # a date
-        assert trades["exit_date"].max() <= row["end"]  # type: ignore[operator]
+        assert trades["entry_date"].min() >= row["start"]
+        assert trades["exit_date"].max() <= row["end"]
         assert set(trades["symbol"]) == {row["symbol"]}
 
 
@@ -210,9 +210,6 @@ def test_a_run_without_its_ledger_is_named(small_run: SmallRun, tmp_path: Path) 
         open_run(copy).trades()
 
 
-@pytest.mark.xfail(
-    strict=True, raises=sqlite3.DatabaseError, reason="a ledger is opened without a look at it: errors come as sqlite's"
-)
 def test_a_ledger_that_is_none_is_named(small_run: SmallRun, tmp_path: Path) -> None:
     copy = small_run.copy(tmp_path)
     (copy / "ledger.sqlite").write_bytes(b"this is no database" * 100)
@@ -220,11 +217,6 @@ def test_a_ledger_that_is_none_is_named(small_run: SmallRun, tmp_path: Path) -> 
         open_run(copy).failures()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="reading a ledger in WAL mode makes ledger.sqlite-wal and -shm, so that a run in a folder that may only be "
-    "read ends in sqlite3.OperationalError: attempt to write a readonly database",
-)
 def test_reading_a_run_leaves_no_files_in_it(small_run: SmallRun, tmp_path: Path) -> None:
     copy = small_run.copy(tmp_path)
     for name in ("ledger.sqlite-wal", "ledger.sqlite-shm"):
@@ -268,9 +260,6 @@ def test_a_job_without_trades_has_metrics_equity_and_an_empty_table(small_run: S
     assert run.equity()["equity"].unique().to_list() == [100_000.0]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=TypeError, reason="the values of a strategy axis come back from run.json as mappings"
-)
 def test_the_results_of_an_unfinished_run_over_strategies_can_be_read(small_run: SmallRun, tmp_path: Path) -> None:
     job = job_of(grid={"strategy": ["put_credit_spread", "short_put"]})
     run = finished(job, tmp_path, small_run.cache)
@@ -279,9 +268,6 @@ def test_the_results_of_an_unfinished_run_over_strategies_can_be_read(small_run:
     assert open_run(run.path).results()["strategy"].to_list() == ["put_credit_spread", "short_put"]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=RunFolderError, reason="a run whose every worker died has no batch, and so no table of trades"
-)
 def test_a_run_of_nothing_but_dead_workers_has_empty_tables(small_run: SmallRun, tmp_path: Path) -> None:
     copy = small_run.copy(tmp_path)
     (copy / "ledger.sqlite").unlink()

@@ -205,28 +205,46 @@ def test_no_rows_are_a_valid_file(run: Run, form: Any) -> None:
 def test_numbers_stand_to_the_right_and_text_to_the_left() -> None:
     frame = pl.DataFrame({"symbol": ["A", "LONGER"], "trades": [1, 1000], "sharpe": [0.12345678, None]})
     assert text_table(frame) == (
-        "symbol  trades  sharpe\n------  ------  ------\nA            1  0.1235\nLONGER    1000       -\n"
+        "symbol  trades  sharpe\n------  ------  ------\nA            1    0.12\nLONGER    1000       -\n"
     )
 
 
 @pytest.mark.parametrize(
     ("column", "value", "expected"),
     [
-        ("win_rate", 0.9615384, "96.2%"),
-        ("max_drawdown", 0.00449, "0.4%"),
+        ("win_rate", 0.9615384, "96.15%"),
+        ("max_drawdown", 0.00449, "0.45%"),
         ("total_pnl", 1234567.891, "1,234,567.89"),
         ("total_pnl", -1234.5, "-1,234.50"),
-        ("sharpe", 0.00012345678, "0.0001235"),
-        ("sharpe", -0.5, "-0.5"),
+        ("sharpe", 0.0012, "0.00"),
         ("sharpe", 1.0, "1.00"),
-        ("sharpe", 0.0, "0"),
         ("sharpe", None, "-"),
         ("win_rate", None, "-"),
+        ("premium", 0.585, "0.58"),
+        ("delta", 0.15, "0.15"),
+        ("delta", 0.125, "0.125"),
+        ("width", 5.0, "5"),
+        ("contracts", 12.0, "12"),
         ("dte", "30-45", "30-45"),
     ],
 )
 def test_cells_are_made_for_reading(column: str, value: Any, expected: str) -> None:
     assert text_table(pl.DataFrame({column: [value]})).splitlines()[-1].strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("pnl", 12345.67, "12,345.67"),
+        ("pnl", -1234567.0, "-1,234,567.00"),
+        ("capital", 1_000_000.0, "1,000,000"),
+        ("capital", 1_234_567.0, "1,234,567"),
+        ("delta", 0.12345678, "0.12345678"),
+    ],
+)
+def test_no_digit_of_dollars_or_parameters_is_lost(column: str, value: Any, expected: str) -> None:
+    shown = text_table(pl.DataFrame({column: [value]})).splitlines()[-1].strip()
+    assert shown.replace(",", "") == expected.replace(",", "")
 
 
 def test_a_table_without_rows_has_its_header() -> None:

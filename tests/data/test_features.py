@@ -341,7 +341,6 @@ def test_an_expiration_today_has_no_volatility() -> None:
     assert volatilities((0, 100.0, "put", 0.9))["iv_30"] is None
 
 
-@pytest.mark.xfail(strict=True, reason="distances are compared exactly, not with the tolerance of 1e-9")
 def test_strikes_tie_within_the_tolerance() -> None:
     quotes = [
         quote(START, START + timedelta(days=30), strike, "put", iv=iv) for strike, iv in ((49.91, 0.2), (50.23, 0.4))
@@ -350,7 +349,6 @@ def test_strikes_tie_within_the_tolerance() -> None:
     assert Raw(quotes, [(START, 50.07)], []).table()["iv_30"].to_list() == [0.2]
 
 
-@pytest.mark.xfail(strict=True, reason="distances are compared exactly, not with the tolerance of 1e-9")
 def test_deltas_tie_within_the_tolerance() -> None:
     far = START + timedelta(days=30)
     assert abs(0.2498 - 0.25) > abs(0.2502 - 0.25)  # by 3e-17

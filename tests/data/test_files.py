@@ -240,9 +240,6 @@ def test_a_mapped_column_that_is_missing_is_named_as_it_was_mapped(tmp_path: Pat
     assert "has no column 'Strik' (did you mean 'strike'?)" in refused(tmp_path, {"strike": "Strik"})
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an optional column counts as absent, although the job file names it: no deltas at all"
-)
 @pytest.mark.parametrize("column", ["delta", "vol"])
 def test_a_mapped_greek_that_is_missing_is_named_as_it_was_mapped(tmp_path: Path, column: str) -> None:
     write(tmp_path, "csv", option_chain=CHAIN)
@@ -281,7 +278,6 @@ def test_a_csv_with_uneven_lines_is_refused(tmp_path: Path) -> None:
         list(FilesSource(str(tmp_path), {}).chain("SPY", [2024]))
 
 
-@pytest.mark.xfail(strict=True, reason="one mapping for three tables: no mapping fits names that differ between them")
 def test_a_mapping_that_one_table_needs_leaves_the_others_alone(tmp_path: Path) -> None:
     chain = {"QuoteDate" if name == "date" else name: values for name, values in CHAIN.items()}
     folder = write(tmp_path, "csv", option_chain=chain, ohlcv=OHLCV)

@@ -144,15 +144,11 @@ def test_control_characters_are_refused(file: Path) -> None:
     assert "not YAML: unacceptable character #x0000" in refused(file, BASE + "\x00")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="construct_mapping builds the key `<<`, which has no constructor, before flattening"
-)
 def test_a_mapping_may_be_merged_into_another(file: Path) -> None:
     job = loaded(file, BASE + "params: {<<: {width: 3, delta: 0.1}, delta: 0.2}\n")
     assert (job.params.width, job.params.delta) == (3.0, 0.2)
 
 
-@pytest.mark.xfail(strict=True, raises=RecursionError, reason="the value that holds itself is shown")
 def test_a_list_that_holds_itself_is_refused(file: Path) -> None:
     assert "symbols" in refused(file, f"name: x\nsymbols: &a [*a]\n{PERIOD}")
 
@@ -182,7 +178,6 @@ def test_a_file_in_another_encoding_is_refused(file: Path) -> None:
         load_job(file)
 
 
-@pytest.mark.xfail(strict=True, reason="the hint of a missing file is given for every error of reading")
 def test_a_file_that_cannot_be_read_is_not_offered_itself(file: Path) -> None:
     file.write_bytes(b"\xff")
     with pytest.raises(InputError) as caught:
@@ -240,7 +235,7 @@ def test_a_strategy_is_set_by_name_or_as_an_axis(file: Path, section: str) -> No
 @pytest.mark.parametrize("override", ["detla=3", "delta", "=3", "", "name=y", "symbols=[A]"])
 def test_an_override_of_something_else_is_refused_with_what_can_be(file: Path, override: str) -> None:
     message = refused(file, BASE, overrides=[override])
-    assert message.startswith(f"--set {override}: expected KEY=VALUE with a known KEY")
+    assert message.startswith(f"--set {override.partition('=')[0]}: expected KEY=VALUE with a known KEY")
     assert "allowed: delta, " in message
     assert message.endswith(", strategy")
 
@@ -267,15 +262,11 @@ def test_an_override_is_checked_like_the_file(file: Path, override: str, message
     assert message in refused(file, BASE, overrides=[override])
 
 
-@pytest.mark.xfail(strict=True, reason="every --set that is refused is shown as it was given")
 @pytest.mark.parametrize("override", ["source=mysql://me:hunter2@host", "sorce=mysql://me:hunter2@host"])
 def test_a_password_is_not_shown_with_an_override_that_is_refused(file: Path, override: str) -> None:
     assert "hunter2" not in refused(file, BASE, overrides=[override])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the partner stays in params, and null is refused for it, so nothing takes it out"
-)
 @pytest.mark.parametrize(
     ("section", "override"),
     [("params: {width: 5}\n", "width_pct=0.05"), ("params: {contracts: 2}\n", "risk=0.02")],
@@ -284,7 +275,6 @@ def test_an_override_replaces_the_partner_that_excludes_it(file: Path, section: 
     assert loaded(file, BASE + section, overrides=[override])
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="a section that is no mapping is joined with one")
 @pytest.mark.parametrize(("section", "override"), [("params: [1]\n", "delta=0.1"), ("grid: wide\n", "delta=[0.1]")])
 def test_an_override_of_a_section_that_is_no_mapping_leaves_its_fault(file: Path, section: str, override: str) -> None:
     assert "a mapping of keys to values" in refused(file, BASE + section, overrides=[override])

@@ -3,7 +3,6 @@ from __future__ import annotations
 from datetime import date, timedelta
 from itertools import pairwise
 
-import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -116,14 +115,10 @@ def test_weeks_and_days_that_step_by_their_test_leave_no_day_out_and_test_none_t
     assert_tests_tile(spans(start, start + timedelta(days=length), Windows(train=train, test=test)))
 
 
-@pytest.mark.xfail(strict=True, reason="the months are added in two steps, each of which shortens the 31st")
 def test_a_period_from_a_months_end_tests_no_day_twice() -> None:
     assert_tests_tile(spans(date(2020, 12, 31), date(2021, 12, 31), Windows(train="2m", test="1m")))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the years are added after the weeks, so a leap day moves one test and not the next"
-)
 def test_years_of_training_and_weeks_of_test_test_no_day_twice() -> None:
     assert_tests_tile(spans(date(2020, 1, 1), date(2023, 12, 31), Windows(train="2y", test="26w")))
 

@@ -51,12 +51,10 @@ def test_nothing_to_run_costs_nothing() -> None:
     assert estimated(plan(), 0, 0, "auto") == (0.0, 1, BYTES_PER_WORKER)
 
 
-@pytest.mark.xfail(strict=True, reason="--workers 64 for two jobs is said to need 64 workers and 9.6 GB of memory")
 def test_no_more_workers_than_jobs() -> None:
     assert estimated(plan(), 2, 0, 64).workers == 2
 
 
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="os.sched_getaffinity exists on Linux only")
 def test_auto_fills_the_cores_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert worker_count(1e6, "auto") >= 1

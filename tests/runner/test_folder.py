@@ -55,11 +55,6 @@ def test_run_json_is_made_for_reading(tmp_path: Path) -> None:
     assert json.loads(text)["job"]["symbols"] == ["SPY"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the values of a strategy axis come back from run.json as mappings, since Axis holds Any: the results of "
-    "an unfinished run cannot be read, and a run that differs elsewhere is said to differ in grid",
-)
 def test_a_strategy_axis_comes_back_as_it_was(tmp_path: Path) -> None:
     info = info_of(job_of(grid={"strategy": ["short_put", "iron_condor"]}))
     folder = RunFolder(tmp_path / "two")
@@ -159,7 +154,6 @@ def test_an_unreadable_run_json_is_named(tmp_path: Path, text: bytes) -> None:
         RunFolder(tmp_path).info()
 
 
-@pytest.mark.xfail(strict=True, raises=NotADirectoryError, reason="RunFolder.info catches FileNotFoundError only")
 def test_a_file_is_no_run(small_run: SmallRun) -> None:
     with pytest.raises(RunFolderError, match="is not a run folder"):
         RunFolder(small_run.path / "results.parquet").info()
@@ -194,9 +188,6 @@ def test_a_run_that_is_set_aside_is_kept_whole_under_the_time_of_its_beginning(
     assert RunFolder(aside).info() == info
 
 
-@pytest.mark.xfail(
-    strict=True, raises=StorageError, reason="the name it is set aside under has whole seconds and may be taken"
-)
 def test_runs_of_the_same_second_are_set_aside_side_by_side(tmp_path: Path) -> None:
     for _ in range(3):
         folder = RunFolder(tmp_path / "two")
@@ -205,7 +196,6 @@ def test_runs_of_the_same_second_are_set_aside_side_by_side(tmp_path: Path) -> N
     assert len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.xfail(strict=True, raises=RunFolderError, reason="setting aside reads the time from run.json")
 def test_fresh_sets_aside_a_run_whose_run_json_cannot_be_read(small_run: SmallRun, tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     (tmp_path / "two/run.json").write_text('{"of": "another version"}')

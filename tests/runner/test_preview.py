@@ -97,9 +97,6 @@ def test_a_file_of_the_wrong_size_is_to_be_pulled(small_run: SmallRun, tmp_path:
     assert "3 of 4 symbol-years" in line(shown(cache), "data")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the cached quotes of a symbol that lacks a year are counted as 0, and lack in the estimate too"
-)
 def test_the_cached_quotes_of_a_symbol_that_lacks_a_year_are_counted(tmp_path: Path) -> None:
     pull_job(job_of(period={"start": "2021-01-01", "end": "2021-06-30"}), tmp_path, shown=False)
     manifest = Cache(tmp_path, "demo").manifest("SPY")
