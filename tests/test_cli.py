@@ -286,14 +286,14 @@ def test_quiet_prints_the_results_and_no_news(command: Command, small_run: Small
 def test_in_large_runs_single_backtests_are_details_that_verbose_prints(command: Command) -> None:
     many = ONE_YEAR + f"grid: {{delta: {[n / 200 for n in range(1, 102)]}}}\n"
     counts = {}
-    for flag in ("-v", "-q", "--top=1"):
-        answer = command("run", written(many), "--workers", 1, "--fresh", "--name", f"run{flag}", flag)
+    for name, flag in (("details", "-v"), ("warnings", "-q"), ("news", "--top=1")):
+        answer = command("run", written(many), "--workers", 1, "--name", name, flag)
         assert answer.code == 0
-        counts[flag] = answer.out.count("[options_bt.engine] Backtest complete")
+        counts[name] = answer.out.count("[options_bt.engine] Backtest complete")
         assert "the best " in answer.out
-        log = Path(f"runs/run{flag}/log.jsonl").read_text()
+        log = Path(f"runs/{name}/log.jsonl").read_text()
         assert log.count('"Backtest complete: ') == 101
-    assert counts == {"-v": 101, "-q": 0, "--top=1": 0}
+    assert counts == {"details": 101, "warnings": 0, "news": 0}
 
 
 def test_fresh_begins_anew_and_keeps_the_old_run(command: Command, small_run: SmallRun) -> None:

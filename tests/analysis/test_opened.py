@@ -265,6 +265,7 @@ def test_the_results_of_an_unfinished_run_over_strategies_can_be_read(small_run:
     run = finished(job, tmp_path, small_run.cache)
     assert run.results()["strategy"].to_list() == ["put_credit_spread", "short_put"]
     (run.path / "results.parquet").unlink()
+    assert list(open_run(run.path).plan) == list(Plan(job))
     assert open_run(run.path).results()["strategy"].to_list() == ["put_credit_spread", "short_put"]
 
 

@@ -29,7 +29,7 @@ def line(lines: list[str], title: str) -> str:
 
 def test_the_whole_preview_of_a_small_job(small_run: SmallRun, tmp_path: Path) -> None:
     plan = Plan(load_job(small_run.jobfile, quick=True))
-    assert preview(plan, tmp_path, 1, 3) == (
+    assert re.sub(r"\([^)]*rough[^)]*\)", "(rough)", preview(plan, tmp_path, 1, 3)) == (
         "small-quick: 4 backtests of 2023-01-01 to 2024-12-31\n"
         "  source    demo: simulated market (sparse, seed 1)\n"
         "  symbols   2 symbols x 2 backtests: SPY, NVDA\n"
@@ -79,7 +79,7 @@ def test_the_data_is_that_of_the_period_and_the_two_years_before_as_far_as_there
 def test_cached_data_is_counted_and_not_to_be_pulled(small_run: SmallRun) -> None:
     cache = Cache(small_run.cache, "demo")
     manifests = [cache.manifest(symbol) for symbol in ("SPY", "NVDA")]
-    quotes = sum(file.rows for manifest in manifests if manifest for file in manifest.years.values())
+    quotes = sum(manifest.years[year].rows for manifest in manifests if manifest for year in range(2021, 2025))
     lines = preview(Plan(load_job(small_run.jobfile, quick=True)), small_run.cache, 1, 0).splitlines()
     assert line(lines, "data") == f"2021 to 2024; 8 of 8 symbol-years are cached ({quotes:,} quotes)"
 
@@ -180,7 +180,7 @@ def test_more_workers_take_less_time_and_more_memory(tmp_path: Path, monkeypatch
     grid = {name: [n / 100 for n in range(1, 101)] for name in ("delta", "profit_target", "slippage")}
     texts = [line(shown(tmp_path, grid=grid, workers=workers), "estimate") for workers in (1, 4)]
     numbers = [[float(n.replace(",", "")) for n in re.findall(r"[\d,.]*\d", text)] for text in texts]
-    (one_time, one, one_memory), (four_time, four, four_memory) = numbers
+    (one_time, one, one_memory, *_), (four_time, four, four_memory, *_) = numbers
     assert (one, four) == (1, 4)
     assert four_time == pytest.approx(one_time / 4, rel=0.2)
     assert four_memory > one_memory

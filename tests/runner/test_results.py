@@ -50,7 +50,7 @@ def recorded(path: Path, plan: Plan, positions: list[int], failing: tuple[int, .
             errors = {0: "Traceback\nBoom"}
         result = Result(number=number, metrics=metrics.tobytes(), errors=errors, trades=b"", equity=b"", seconds=0.1)
         batch = Batch(number=number, symbol=plan[position].symbol, positions=(position,))
-        ledger.record(batch, result, [(f"id{position}", plan[position])], 0)
+        ledger.record(batch, result, [(f"id{position}", plan[position])])
     return ledger
 
 
