@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from options_bt.analysis.opened import Run, open_run
@@ -194,11 +195,11 @@ def backtest(
         {
             "name": "backtest",
             "symbols": [symbol],
-            "period": {"start": start, "end": end},
+            "period": _plain({"start": start, "end": end}),
             "source": source,
             "columns": columns or {},
-            "strategy": strategy,
-            "params": {name: getattr(value, "item", lambda value=value: value)() for name, value in params.items()},
+            "strategy": _plain(strategy),
+            "params": _plain(params),
         }
     )
     if job is None:
@@ -209,3 +210,18 @@ def backtest(
     pull(opened, store, job.symbols, sweep.years, lambda symbol, rows: None)
     market = prepared(store, symbol, sweep.years)
     return Backtest(sweep[0].id(market.fingerprint), run_backtest(sweep[0], market.open()))
+
+
+def _plain(value: Any) -> Any:
+    """Give what numpy or datetime made as what a job file would hold."""
+    match value:
+        case np.generic() | np.ndarray():
+            return _plain(value.tolist())
+        case datetime():
+            return value.date()
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case _:
+            return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,13 @@ def _load(
     return load_job(jobfile, symbols=symbols, quick=quick, overrides=overrides, name=name)
 
 
+def _run_folder(given: Path) -> Path:
+    """Give the run folder that a person means: its path, its name, or the path of its results."""
+    named = Path(os.environ.get("OPTIONS_BT_RUNS") or "runs") / given
+    candidates = (given, given.parent, named) if given.name == "results.parquet" else (given, named)
+    return next((path for path in candidates if (path / "run.json").is_file()), given)
+
+
 def _verbosity(quiet: bool, verbose: bool) -> None:
     from options_bt.runner.logs import log_to_console
 
@@ -131,7 +139,8 @@ def run(
     opened = open_run(summary.path)
     if top:
         click.echo(f"\n{job.name}, the best {min(top, summary.total)} of {summary.total} by {job.objective}:")
-        click.echo(text_table(headline(opened, ranked(opened, top=top))))
+        # By the objective of this job: that of the folder may be an earlier one.
+        click.echo(text_table(headline(opened, ranked(opened, sort=job.objective, top=top), job.objective)))
     for failure in opened.failures()[:20]:
         click.echo(f"failed {failure.job}: {failure.error.strip().splitlines()[-1]}", err=True)
     click.echo(f"Data: {opened.info.source}\nResults: {summary.path}/results.parquet")
@@ -165,7 +174,7 @@ def plan(
 @RUN
 @click.option("--sort", metavar="METRIC", help="Column to rank by; the job's objective by default.")
 @click.option("--top", type=click.IntRange(min=1), help="How many rows; all by default.")
-@click.option("--where", metavar="SQL", help="Condition over the columns.")
+@click.option("--where", metavar="SQL", help="Condition over the columns; a date is written date '2020-01-01'.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table")
 def results(run: Path, sort: str | None, top: int | None, where: str | None, form: Any) -> None:
     """Print the results of RUN (a run folder), best first.
@@ -175,7 +184,7 @@ def results(run: Path, sort: str | None, top: int | None, where: str | None, for
     from options_bt.analysis.opened import open_run
     from options_bt.analysis.tables import formatted, headline, ranked
 
-    opened = open_run(run)
+    opened = open_run(_run_folder(run))
     rows = ranked(opened, sort=sort, top=top, where=where)
     shown = headline(opened, rows, sort) if form == "table" else rows
     sys.stdout.buffer.write(formatted(shown, form))
@@ -192,7 +201,7 @@ def show(run: Path, job: str) -> None:
     from options_bt.analysis.opened import open_run
     from options_bt.analysis.tables import job_text
 
-    click.echo(job_text(open_run(run), job), nl=False)
+    click.echo(job_text(open_run(_run_folder(run)), job), nl=False)
 
 
 @cli.command(cls=_Examples, epilog="options-bt compare runs/grid runs/grid-again")
@@ -205,7 +214,7 @@ def compare(run_a: Path, run_b: Path, top: int) -> None:
     from options_bt.analysis.opened import open_run
     from options_bt.analysis.tables import comparison_text
 
-    comparison = compare_runs(open_run(run_a), open_run(run_b))
+    comparison = compare_runs(open_run(_run_folder(run_a)), open_run(_run_folder(run_b)))
     click.echo(comparison_text(comparison, top), nl=False)
     raise SystemExit(int(not comparison.equal))
 
@@ -252,10 +261,12 @@ def data_verify(cache: Path) -> None:
     """Check every cached file against its checksum; name the damaged, which the next pull brings again."""
     from options_bt.data.listing import verified
 
-    files, damaged = verified(cache)
+    files, markets, damaged = verified(cache)
     for path, fault in damaged:
         click.echo(f"{path} {fault}")
-    click.echo(f"{files} files checked, {len(damaged)} damaged" + ("; the next pull heals them" if damaged else ""))
+    healing = "; the next pull heals them" if damaged else ""
+    built = f"{markets} built market{'' if markets == 1 else 's'}"
+    click.echo(f"{files} files and {built} checked, {len(damaged)} damaged{healing}")
     raise SystemExit(int(bool(damaged)))
 
 

@@ -98,15 +98,11 @@ def test_numpy_scalars_are_taken_as_parameters(given: dict[str, Any], plain: dic
     assert result.metrics == expected.metrics
 
 
-@pytest.mark.xfail(
-    strict=True, raises=JobFileError, reason="only a parameter that is itself a numpy scalar is converted"
-)
 @pytest.mark.parametrize("dte", [[np.int64(30), np.int64(45)], {"min": np.int64(30), "max": np.int64(45)}], ids=str)
 def test_numpy_scalars_are_taken_within_a_parameter(dte: Any) -> None:
     assert backtest("SPY", *DAYS, dte=dte).spec.params.dte == "30-45"
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason=".item() of an array of two raises numpy's own error")
 def test_an_array_is_taken_as_a_list_or_refused_with_what_is_allowed() -> None:
     try:
         result = backtest("SPY", *DAYS, dte=np.array([30, 45]))

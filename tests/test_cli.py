@@ -356,11 +356,6 @@ def test_an_error_of_one_backtest_is_logged_with_its_job(
     assert command("results", "runs/small-quick", "--where", "status = 'failed'", "--format", "csv").out.count(job) == 1
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="trades_table([]) raises an IndexError, since np.repeat of two empty lists is no array of whole numbers: "
-    "a batch of which no backtest succeeds counts as lost, and what went wrong is not told",
-)
 def test_what_went_wrong_is_told_when_no_backtest_of_a_batch_succeeds(
     command: Command, small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -739,12 +734,12 @@ def test_data_is_pulled_listed_and_verified(command: Command) -> None:
     assert (shown["source"], shown["symbol"], shown["first"], shown["last"]) == ("demo", "SPY", "2019", "2019")
     assert int(shown["bytes"]) == sum(len(data) for name, data in before.items() if name.endswith(".parquet"))
     answer = command("data", "verify", "--cache", "cache")
-    assert (answer.code, answer.out) == (0, "3 files checked, 0 damaged\n")
+    assert (answer.code, answer.out) == (0, "3 files and 1 built market checked, 0 damaged\n")
 
 
 def test_an_empty_cache_is_listed_and_verified(command: Command) -> None:
     assert command("data", "ls", "--cache", "none").lines[0].split()[:2] == ["source", "symbol"]
-    assert command("data", "verify", "--cache", "none") == (0, b"0 files checked, 0 damaged\n", "")
+    assert command("data", "verify", "--cache", "none") == (0, b"0 files and 0 built markets checked, 0 damaged\n", "")
     assert not Path("none").exists()
 
 
@@ -770,7 +765,7 @@ def test_a_flipped_bit_is_found_named_and_healed_by_the_next_pull(command: Comma
     assert answer.code == 1
     assert answer.lines == [
         f"{path} has another checksum than when it was written",
-        "3 files checked, 1 damaged; the next pull heals them",
+        "3 files and 1 built market checked, 1 damaged; the next pull heals them",
     ]
     assert command("data", "pull", Path("job.yaml"), "--cache", year).code == 0
     assert path.read_bytes() == whole

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from options_bt.engine.frames import equity_table, trades_table
 from options_bt.errors import RunFolderError, nearest
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
@@ -131,11 +132,14 @@ class Run:
         ledger = self._ledger()
         try:
             paths = [self._folder.part(table, number) for number in ledger.batches()]
+            ended = sum(ledger.counts())
         finally:
             ledger.close()
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
             raise RunFolderError(f"{self.path} has lost {len(missing)} files, the first of them {missing[0]}")
+        if not paths and ended:
+            return trades_table([]) if table == "trades" else equity_table([])
         if not paths:
             raise RunFolderError(f"{self.path} has no finished backtest yet")
         rows = pl.scan_parquet(paths)

@@ -16,7 +16,7 @@ from options_bt.job.objectives import LOWER_IS_BETTER
 Format = Literal["table", "csv", "json", "parquet"]
 HEADLINE = ("trades", "win_rate", "total_pnl", "total_return", "sharpe", "max_drawdown", "profit_factor", "stale_days")
 """The metrics of the printed table, after the one that it is sorted by."""
-_DOLLARS = frozenset({"premium", "exit_cost"})
+_DOLLARS = frozenset({"premium", "exit_cost", "pnl"})
 _PERCENT = frozenset({"win_rate", "total_return", "max_drawdown", "cagr", "exposure", "cvar_95"})
 
 
@@ -155,4 +155,4 @@ def _cell(name: str, value: object) -> str:
         return str(value)
     if name in _PERCENT:
         return f"{value:.2%}"
-    return f"{value:,.2f}" if name in METRICS or name in _DOLLARS else f"{value:g}"
+    return f"{value:,.2f}" if name in METRICS or name in _DOLLARS else f"{value:.12g}"

@@ -18,7 +18,7 @@ from filelock import FileLock
 from msgspec import Struct, structs
 
 from options_bt.data.source import CHAIN_COLUMNS, UNDATED, Source
-from options_bt.errors import SourceError
+from options_bt.errors import SourceError, StorageError
 from options_bt.storage import storage_errors, write_atomically
 
 
@@ -90,6 +90,8 @@ class Cache:
         """Give what is cached of a symbol; None when nothing is or its manifest cannot be read."""
         try:
             return msgspec.json.decode((self.folder / "manifest" / f"{symbol}.json").read_bytes(), type=Manifest)
+        except NotADirectoryError:
+            raise StorageError(f"{self.folder}: a file stands where the cache has a folder; name another") from None
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import rmtree
 
 import polars as pl
 
 from options_bt.data.cache import cached_sources
+from options_bt.data.market import damaged_files
 from options_bt.data.source import UNDATED
+from options_bt.storage import storage_errors
 
 
 def cached_data(root: Path) -> pl.DataFrame:
@@ -42,16 +45,17 @@ def cached_data(root: Path) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={name: schema[name] for name in columns})
 
 
-def verified(root: Path) -> tuple[int, list[tuple[str, str]]]:
-    """Check every cached file, and take the damaged ones out of their manifests.
+def verified(root: Path) -> tuple[int, int, list[tuple[str, str]]]:
+    """Check every cached file to the last bit; forget the damaged ones, so that they are pulled or built anew.
 
     Returns
     -------
-    files : int
+    files, markets : int
         How many were checked.
     damaged : list of (path, fault)
+        A path each.
     """
-    files, damaged = 0, []
+    files, markets, damaged = 0, 0, []
     for cache in cached_sources(root):
         for manifest in cache.manifests():
             files += sum(1 for _ in manifest.files())
@@ -59,4 +63,11 @@ def verified(root: Path) -> tuple[int, list[tuple[str, str]]]:
             damaged += [(str(cache.folder / path), fault) for path, fault in faults]
             if faults:
                 cache.forget(manifest, (path for path, _ in faults))
-    return files, damaged
+        for folder in sorted((cache.folder / "market").glob("*/*")):
+            markets += 1
+            changed = damaged_files(folder, to_the_bit=True)
+            damaged += [(str(path), "has changed since it was built") for path in changed]
+            if changed:
+                with storage_errors(folder):
+                    rmtree(folder)
+    return files, markets, damaged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -211,20 +212,36 @@ def save_market(market: Market, folder: Path) -> None:
             np.save(temporary / f"{name}.npy", np.asarray(records))
         np.save(temporary / f"{_TRADED}.npy", np.rec.fromarrays([market.traded_day, market.traded]))
         about = {name: getattr(market, name) for name in _ABOUT}
-        about["bytes"] = {path.name: path.stat().st_size for path in temporary.glob("*.npy")}
+        about["files"] = {path.name: (path.stat().st_size, _checksum(path)) for path in temporary.glob("*.npy")}
         (temporary / "market.json").write_bytes(msgspec.json.encode(about))
 
 
 _ABOUT = ("symbol", "fingerprint", "dropped", "implied_closes")
 
 
-def is_whole(folder: Path) -> bool:
-    """Tell whether a folder holds a market whose files have the sizes that they were written with."""
+def damaged_files(folder: Path, *, to_the_bit: bool = False) -> list[Path]:
+    """Give the files of a market that are not as they were written: by their sizes, or to the last bit.
+
+    Returns
+    -------
+    list of Path
+        Empty for a whole market; `market.json` where there is none.
+    """
+    about = folder / "market.json"
     try:
-        sizes = msgspec.json.decode((folder / "market.json").read_bytes())["bytes"]
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+        files: dict[str, tuple[int, str]] = msgspec.json.decode(about.read_bytes())["files"]
     except (OSError, msgspec.DecodeError, KeyError):
-        return False
+        return [about]
+    return [
+        path
+        for path, (size, checksum) in ((folder / name, as_written) for name, as_written in files.items())
+        if not path.is_file() or path.stat().st_size != size or (to_the_bit and _checksum(path) != checksum)
+    ]
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def open_market(folder: Path) -> Market:

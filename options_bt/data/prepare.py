@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from options_bt.data.cache import Cache
-from options_bt.data.market import MARKET_FORMAT, Market, build_market, is_whole, open_market, save_market
+from options_bt.data.market import MARKET_FORMAT, Market, build_market, damaged_files, open_market, save_market
 from options_bt.data.source import Source, require_symbols
 from options_bt.errors import SourceError
 
@@ -91,7 +91,7 @@ def prepared(cache: Cache, symbol: str, years: Sequence[int]) -> Prepared:
     fingerprint = cache.fingerprint(manifest, years)
     folder = cache.folder / "market" / symbol / f"{fingerprint}-{MARKET_FORMAT}"
     result = Prepared(symbol, folder, fingerprint)
-    if not is_whole(folder):
+    if damaged_files(folder):
         faults = cache.damaged(manifest)
         if faults:
             cache.forget(manifest, (path for path, _ in faults))

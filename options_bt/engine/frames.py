@@ -35,7 +35,8 @@ def trades_table(outcomes: Sequence[Identified]) -> pl.DataFrame:
     arms = [arm for strategy in strategies for arm in strategy.arms]
     # Arms of all strategies stand in one list: a trade's arm counts from its strategy's first.
     first_arm = dict(zip(strategies, np.cumsum([0, *(len(strategy.arms) for strategy in strategies)]), strict=False))
-    arm = trades["arm"] + np.repeat([first_arm[outcome.spec.strategy] for _, outcome in outcomes], counts)
+    offsets = np.array([first_arm[outcome.spec.strategy] for _, outcome in outcomes], np.int64)
+    arm = trades["arm"] + np.repeat(offsets, np.array(counts, np.int64))
     days = {name: _dates(trades[field]) for name, field in _DATES.items()}
     return pl.DataFrame(
         {
@@ -95,7 +96,7 @@ def _text(names: Sequence[str | None], number: NDArray[np.integer[Any]]) -> pl.S
 
 
 def _repeated(names: Sequence[str], counts: Sequence[int]) -> pl.Series:
-    return _text(names, np.repeat(np.arange(len(names)), counts))
+    return _text(names, np.repeat(np.arange(len(names)), np.array(counts, np.int64)))
 
 
 def equity_table(outcomes: Sequence[Identified]) -> pl.DataFrame:

@@ -89,7 +89,7 @@ def load_job(
     """
     data = _yaml(Path(path))
     if isinstance(data, dict):
-        data = data | ({"name": name} if name else {})
+        data = data | ({} if name is None else {"name": name})
         for override in overrides:
             _override(data, override)
     job = _valid(data, path)

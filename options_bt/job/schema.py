@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from options_bt.job.parameters import Parameters
@@ -79,3 +80,19 @@ class JobFile(Struct, frozen=True, kw_only=True):
     objective: str = "sharpe"
     run: RunSettings = RunSettings()
     repeated: int = 0
+
+
+def decoded_job(data: Any) -> JobFile:
+    """Give the job that was encoded as JSON; the values of a `strategy` axis are strategies again.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        When it is none.
+    """
+    job = msgspec.convert(data, JobFile)
+    grid = tuple(
+        (name, msgspec.convert(values, tuple[Strategy, ...]) if name == "strategy" else values)
+        for name, values in job.grid
+    )
+    return msgspec.structs.replace(job, grid=grid)

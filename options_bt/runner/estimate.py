@@ -27,7 +27,7 @@ def estimated(plan: Plan, jobs: int, quotes: int, workers: int | str) -> Estimat
     """Estimate what `jobs` backtests of a plan cost on markets of `quotes` quotes in all."""
     days = sum((span.end - span.start).days + 1 for span in plan.spans)
     seconds = jobs * days / max(len(plan.spans), 1) / 365 * SECONDS_PER_JOB_YEAR
-    count = worker_count(seconds, workers)
+    count = min(worker_count(seconds, workers), max(jobs, 1))
     return Estimate(seconds, count, quotes * BYTES_PER_QUOTE + count * BYTES_PER_WORKER)
 
 

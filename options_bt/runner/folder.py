@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from msgspec import Struct, structs
 
 from options_bt.data.source import redacted
 from options_bt.errors import RunFolderError, nearest
-from options_bt.job.schema import JobFile
+from options_bt.job.schema import JobFile, decoded_job
 from options_bt.job.spec import SEMANTICS_VERSION
 from options_bt.storage import storage_errors, write_atomically
 
@@ -98,12 +99,13 @@ class RunFolder:
             When the folder is not a run.
         """
         try:
-            return msgspec.json.decode(self.info_file.read_bytes(), type=RunInfo)
-        except FileNotFoundError:
+            data = msgspec.json.decode(self.info_file.read_bytes())
+            return msgspec.structs.replace(msgspec.convert(data, RunInfo), job=decoded_job(data["job"]))
+        except (FileNotFoundError, NotADirectoryError):
             runs = [found.parent.name for found in self.path.parent.glob("*/run.json")]
             hint = nearest(self.path.name, runs)
             raise RunFolderError(f"{self.path} is not a run folder: it has no run.json{hint}") from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
             raise RunFolderError(f"{self.info_file} cannot be read: {error}") from None
 
     def exists(self) -> bool:
@@ -135,8 +137,13 @@ class RunFolder:
 
     def set_aside(self) -> Path:
         """Rename the folder with the time of its run, so that its name is free; give its new path."""
-        begun = f"{self.info().created:%Y-%m-%dT%H-%M-%S}"
-        aside = self.path.with_name(f"{self.path.name}.{begun}")
+        try:
+            begun = self.info().created
+        except RunFolderError:  # of another version, or damaged
+            begun = datetime.fromtimestamp(self.info_file.stat().st_mtime, UTC)
+        name = f"{self.path.name}.{begun:%Y-%m-%dT%H-%M-%S}"
+        names = (name if number == 1 else f"{name}.{number}" for number in count(1))
+        aside = next(path for path in map(self.path.with_name, names) if not path.exists())
         with storage_errors(self.path):
             self.path.rename(aside)
         return aside

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,11 +63,14 @@ class Ledger:
                 self._connection = sqlite3.connect(path)
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.executescript(_SCHEMA)
+            self._connection.execute("SELECT COUNT(*) FROM job LIMIT 1").fetchone()
         except sqlite3.Error as error:
             raise RunFolderError(f"{path}: {error}") from None
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and leave nothing beside it that a reader would need to write."""
+        with suppress(sqlite3.OperationalError):  # somebody else looks on
+            self._connection.execute("PRAGMA journal_mode=DELETE")
         self._connection.close()
 
     def done(self, size: int) -> NDArray[np.bool_]:
@@ -143,10 +146,10 @@ class Ledger:
 
     def rows(self) -> Iterator[tuple[list[int], list[str], list[str], NDArray[np.float64]]]:
         """Give the entered jobs in the order of the plan, in chunks: positions, ids, states, metrics."""
-        with closing(
-            self._connection.execute("SELECT position, id, state, metrics FROM job ORDER BY position")
-        ) as all_:
-            while chunk := all_.fetchmany(_CHUNK):
-                positions, ids, states, blobs = zip(*chunk, strict=True)
-                metrics = np.frombuffer(b"".join(blobs)).reshape(len(chunk), len(METRICS))
-                yield list(positions), list(ids), list(states), metrics
+        query = "SELECT position, id, state, metrics FROM job WHERE position > ? ORDER BY position LIMIT ?"
+        last = -1
+        while chunk := self._connection.execute(query, (last, _CHUNK)).fetchall():
+            positions, ids, states, blobs = zip(*chunk, strict=True)
+            last = positions[-1]
+            metrics = np.frombuffer(b"".join(blobs)).reshape(len(chunk), len(METRICS))
+            yield list(positions), list(ids), list(states), metrics

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
+
+from tqdm import tqdm
 
 from options_bt.storage import storage_errors
 
@@ -18,7 +21,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 
 def log_to_console(verbosity: int) -> None:
     """Send records to the standard output: -1 warnings, 0 also news, 1 also details."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _Console(sys.stdout)
     handler.setFormatter(logging.Formatter("%(levelname)s [%(name)s] %(message)s"))
     handler.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(max(verbosity, -1), logging.DEBUG))
     _ROOT.handlers = [handler]
@@ -41,6 +44,12 @@ def log_to_file(path: Path) -> Iterator[None]:
         _ROOT.removeHandler(handler)
         _ROOT.setLevel(level)
         handler.close()
+
+
+class _Console(logging.StreamHandler[TextIO]):
+    def emit(self, record: logging.LogRecord) -> None:
+        with tqdm.external_write_mode(file=self.stream):  # a progress bar makes way for the line
+            super().emit(record)
 
 
 class _JsonLines(logging.Formatter):

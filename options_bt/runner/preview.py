@@ -42,8 +42,8 @@ def preview(plan: Plan, cache: Path, workers: int | str, first: int) -> str:
     cached = 0
     for symbol in job.symbols:
         manifest = store.manifest(symbol)
-        have = manifest.years if manifest and symbol not in missing else {}
-        cached += sum(have[year].rows for year in years if year in have)
+        have = set(years).difference(missing.get(symbol, ()))
+        cached += sum(manifest.years[year].rows for year in have) if manifest else 0
     to_pull = sum(map(len, missing.values()))
     cost = estimated(plan, len(plan), cached + to_pull * ROWS_PER_YEAR, workers)
     lines = [

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +38,6 @@ class Progress:
         self._started = self._spoke = time.monotonic()
         self._note = ""
         self._lines = shown and not sys.stderr.isatty()
-        self._redirect = logging_redirect_tqdm()
         self._bar: tqdm[NoReturn] = tqdm(
             desc=what,
             total=total,
@@ -51,15 +49,11 @@ class Progress:
         )
 
     def __enter__(self) -> Self:
-        if not self._bar.disable:
-            self._redirect.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._bar.disable:
-            self._redirect.__exit__(kind, error, trace)
         self._bar.close()
 
     def advance(self, count: int, note: str = "") -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from options_bt.data.cache import Cache
-from options_bt.data.prepare import Prepared, missing_data, prepared, pull
+from options_bt.data.prepare import Prepared, covered_years, missing_data, prepared, pull
 from options_bt.data.source import Source, open_source, require_symbols
 from options_bt.engine.warm_up import warm_up
 from options_bt.errors import RunFolderError
@@ -86,6 +86,7 @@ def run_job(
     plan = Plan(job)
     source = open_source(job.source, job.columns)
     require_symbols(source, job.symbols)
+    covered_years(source, plan.years)
     store = Cache(cache, source.name)
     folder = RunFolder(runs / job.name)
     folder.claim()
@@ -145,22 +146,33 @@ def _begin(folder: RunFolder, info: RunInfo, fresh: bool) -> None:
 
 
 def _run(plan: Plan, folder: RunFolder, markets: Sequence[Prepared], workers: int | str, shown: bool) -> Summary:
-    ledger = Ledger(folder.ledger)
+    # The results are written last: where they are, nothing is left to do or to write.
+    finished = folder.results.is_file()
+    ledger = Ledger(folder.ledger, read_only=finished)
     try:
-        pending = ~ledger.done(len(plan))
-        _remove_orphans(folder, ledger)
-        stopped_by = 0
-        if pending.any():
-            warm_up()
-            stopped_by = Coordinator(plan, folder, ledger, markets, pending).run(workers, shown)
+        stopped_by = 0 if finished else _finish(plan, folder, ledger, markets, workers, shown)
         done, failed = ledger.counts()
-        if not stopped_by and not (folder.results.is_file() and not pending.any()):
-            _write_results(plan, folder, ledger)
-        summary = Summary(folder.path, len(plan), done, failed, stopped_by)
-        logger.info("%d of %d backtests done, %d failed", done, len(plan), failed, extra={"run": str(folder.path)})
-        return summary
     finally:
         ledger.close()
+    logger.info("%d of %d backtests done, %d failed", done, len(plan), failed, extra={"run": str(folder.path)})
+    return Summary(folder.path, len(plan), done, failed, stopped_by)
+
+
+def _finish(
+    plan: Plan, folder: RunFolder, ledger: Ledger, markets: Sequence[Prepared], workers: int | str, shown: bool
+) -> int:
+    """Run what is pending and write the results; give the number of the signal that stopped it, or 0."""
+    _remove_orphans(folder, ledger)
+    pending = ~ledger.done(len(plan))
+    if pending.any():
+        warm_up()
+        stopped_by = Coordinator(plan, folder, ledger, markets, pending).run(workers, shown)
+        if stopped_by:
+            return stopped_by
+    buffer = io.BytesIO()
+    results_table(plan, ledger).write_parquet(buffer, compression="zstd")
+    write_atomically(folder.results, buffer.getvalue())
+    return 0
 
 
 def _remove_orphans(folder: RunFolder, ledger: Ledger) -> None:
@@ -170,9 +182,3 @@ def _remove_orphans(folder: RunFolder, ledger: Ledger) -> None:
         for path in (folder.path / table).glob("*part-*"):
             if path.suffix == ".tmp" or int(path.stem.rpartition("-")[2]) not in entered:
                 path.unlink()
-
-
-def _write_results(plan: Plan, folder: RunFolder, ledger: Ledger) -> None:
-    buffer = io.BytesIO()
-    results_table(plan, ledger).write_parquet(buffer, compression="zstd")
-    write_atomically(folder.results, buffer.getvalue())

@@ -1,6 +1,8 @@
-"""The slots executor: a pool of one worker process for each batch in flight.
+"""The slots executor: a worker process for each batch in flight, each with a pipe of its own.
 
-A single pool of N workers loses every batch when one worker dies; a slot loses only its own.
+A pool of N workers loses every batch when one worker dies; a slot loses only its own. The pipes are our own too:
+concurrent.futures keeps the writing end of its result queue open in this process, so that a worker killed in the
+middle of its result leaves it waiting for the rest for ever. Here the end of a worker is the end of its pipe.
 """
 
 from __future__ import annotations
@@ -10,10 +12,9 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing import connection
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from options_bt.runner.batch import Result, Task, run_batch
@@ -24,7 +25,7 @@ _ONE_THREAD = ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OP
 
 
 class Slots:
-    """Runs tasks in worker processes of their own.
+    """Runs tasks in worker processes.
 
     Parameters
     ----------
@@ -33,77 +34,69 @@ class Slots:
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
-        self._free = [_Slot() for _ in range(slots)]
-        self._busy: dict[Future[Result], tuple[int, _Slot]] = {}
+        self._free = [_Worker() for _ in range(slots)]
+        self._busy: dict[int, _Worker] = {}
 
     def submit(self, task: Task) -> None:
         """Start a task in a free slot."""
-        slot = self._free.pop()
-        self._busy[slot.submit(task)] = task.number, slot
+        worker = self._free.pop()
+        self._busy[task.number] = worker
+        worker.send(task)
 
     def wait(self, timeout: float) -> list[Finished | Lost]:
         """Give what ended within `timeout` seconds."""
-        done, _ = wait(self._busy, timeout, FIRST_COMPLETED)
-        return [self._ended(future) for future in done]
+        numbers = {worker.pipe: number for number, worker in self._busy.items()}
+        ready = connection.wait(list(numbers), timeout)
+        return [self._ended(number) for pipe, number in numbers.items() if pipe in ready]
 
-    def _ended(self, future: Future[Result]) -> Finished | Lost:
-        number, slot = self._busy.pop(future)
+    def _ended(self, number: int) -> Finished | Lost:
+        worker = self._busy.pop(number)
         try:
-            result = future.result()
-        except BrokenProcessPool:
-            slot.close()
-            self._free.append(_Slot())
-            return Lost(number, slot.epitaph())
-        except Exception as error:
-            self._free.append(slot)
-            return Lost(number, f"{type(error).__name__}: {error}")
-        self._free.append(slot)
-        return Finished(result)
+            answer = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.close()
+            self._free.append(_Worker())
+            return Lost(number, worker.epitaph())
+        self._free.append(worker)
+        return Finished(answer) if isinstance(answer, Result) else Lost(number, str(answer))
 
     def kill(self, number: int) -> None:
         """Kill the worker of a task."""
-        for other, slot in self._busy.values():
-            if other == number:
-                slot.kill()
+        self._busy[number].process.kill()
 
     def close(self) -> None:
         """Kill every worker."""
-        for slot in [*self._free, *(slot for _, slot in self._busy.values())]:
-            slot.close()
+        for worker in [*self._free, *self._busy.values()]:
+            worker.close()
 
 
-class _Slot:
-    """One worker process and the pool that feeds it."""
+class _Worker:
+    """One worker process, and our end of its pipe."""
 
     def __init__(self) -> None:
+        # Forking a process that runs polars' threads can deadlock.
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_prepare_worker)
-        self._process: BaseProcess | None = None
-
-    def submit(self, task: Task) -> Future[Result]:
-        known = set(multiprocessing.active_children())
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
         with _environment(dict.fromkeys(_ONE_THREAD, "1")):
-            future = self._pool.submit(run_batch, task)
-        if self._process is None:
-            self._process = next(iter(set(multiprocessing.active_children()) - known), None)
-        return future
+            self.process.start()
+        theirs.close()  # so that the worker's end is the only one
+
+    def send(self, task: Task) -> None:
+        with suppress(BrokenPipeError):  # it is dead already, and its pipe says so
+            self.pipe.send(task)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
 
     def epitaph(self) -> str:
-        """Say how the worker of a closed slot ended."""
-        if self._process is None:
-            return "the worker process could not be started"
-        code = self._process.exitcode
+        """Say how a closed worker ended."""
+        code = self.process.exitcode
         if code is None or code >= 0:
             return f"the worker process ended with exit code {code}"
         return f"the worker process was killed by {signal.Signals(-code).name}"
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-
-    def close(self) -> None:
-        self.kill()
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
@@ -120,12 +113,21 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _prepare_worker() -> None:
+def _work(pipe: Connection) -> None:
+    """Answer each task with its result, or with the reason why it could not be run."""
     # Ctrl-C reaches the whole terminal; only the coordinator answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    with suppress(EOFError, BrokenPipeError):  # the coordinator is gone
+        while True:
+            task = pipe.recv()
+            try:
+                answer: Result | str = run_batch(task)
+            except Exception as error:
+                answer = f"{type(error).__name__}: {error}"
+            pipe.send(answer)
 
 
 def _die_with(parent: BaseProcess) -> None:

@@ -49,12 +49,12 @@ def test_an_empty_cache_is_an_empty_table_with_its_columns(tmp_path: Path) -> No
         assert table.height == 0
         assert table.columns == COLUMNS
         assert table.schema["bytes"] == pl.Int64
-        assert verified(root) == (0, [])
+        assert verified(root) == (0, 0, [])
 
 
 def test_a_whole_cache_is_verified(tmp_path: Path) -> None:
     filled(tmp_path, "a", "X", "Y")
-    assert verified(tmp_path) == (14, [])
+    assert verified(tmp_path) == (14, 0, [])
     assert len(list(tmp_path.rglob("*.parquet"))) == 14
 
 
@@ -64,7 +64,7 @@ def test_damaged_files_are_named_once_and_pulled_again(tmp_path: Path) -> None:
     whole = changed.read_bytes()
     changed.write_bytes(whole[:-1] + b"?")
     missing.unlink()
-    files, damaged = verified(tmp_path)
+    files, _, damaged = verified(tmp_path)
     assert files == 7
     assert damaged == [
         (str(changed), "has another checksum than when it was written"),
@@ -72,4 +72,4 @@ def test_damaged_files_are_named_once_and_pulled_again(tmp_path: Path) -> None:
     ]
     filled(tmp_path, "a", "X")
     assert changed.read_bytes() == whole
-    assert verified(tmp_path) == (7, [])
+    assert verified(tmp_path) == (7, 0, [])

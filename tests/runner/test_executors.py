@@ -118,3 +118,16 @@ def test_close_leaves_no_worker(job: JobFile, market: Prepared) -> None:
     while any(worker.is_running() for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(worker.is_running() for worker in workers)
+
+
+def test_a_worker_killed_in_the_middle_of_its_result_is_lost_at_once(job: JobFile, market: Prepared) -> None:
+    slots = Slots(1)
+    try:
+        slots.submit(task(1, job, market, repeat=100))
+        # The result is larger than a pipe holds: with its first bytes here, the worker is stuck with the rest.
+        assert slots._busy[1].pipe.poll(60)
+        slots.kill(1)
+        (event,) = until(slots, 1)
+        assert event == Lost(1, "the worker process was killed by SIGKILL")
+    finally:
+        slots.close()
