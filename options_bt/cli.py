@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,18 +65,20 @@ _JOB: tuple[Callable[..., Any], ...] = (
 )
 
 
-def _job_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def _takes_job(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes a job file and its overrides, and is called with the job that they make."""
+
+    @wraps(command)
+    def loading(
+        jobfile: Path, symbols: tuple[str, ...], quick: bool, overrides: tuple[str, ...], name: str | None, **rest: Any
+    ) -> None:
+        from options_bt.job.load import load_job
+
+        command(load_job(jobfile, symbols=symbols, quick=quick, overrides=overrides, name=name), **rest)
+
     for option in reversed(_JOB):
-        command = option(command)
-    return command
-
-
-def _load(
-    jobfile: Path, symbols: tuple[str, ...], quick: bool, overrides: tuple[str, ...], name: str | None
-) -> JobFile:
-    from options_bt.job.load import load_job
-
-    return load_job(jobfile, symbols=symbols, quick=quick, overrides=overrides, name=name)
+        loading = option(loading)
+    return loading
 
 
 def _run_folder(given: Path) -> Path:
@@ -98,7 +101,7 @@ def cli() -> None:
 
 
 @cli.command(cls=_Examples, epilog="options-bt run jobs/grid.yaml --symbol SPY --set width=10 --name wide")
-@_job_options
+@_takes_job
 @WORKERS
 @click.option("--fresh", is_flag=True, help="Begin anew; the old run is set aside, not deleted.")
 @click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, help="Rows to print at the end.")
@@ -107,11 +110,7 @@ def cli() -> None:
 @RUNS
 @CACHE
 def run(
-    jobfile: Path,
-    symbols: tuple[str, ...],
-    quick: bool,
-    overrides: tuple[str, ...],
-    name: str | None,
+    job: JobFile,
     workers: int | str | None,
     fresh: bool,
     top: int,
@@ -126,7 +125,6 @@ def run(
     done, 1 some backtests failed, 2 bad input, 3 the disk refused, 130 stopped with Ctrl-C.
     """
     _verbosity(quiet, verbose)
-    job = _load(jobfile, symbols, quick, overrides, name)
     from options_bt.analysis.opened import open_run
     from options_bt.analysis.tables import headline, ranked, text_table
     from options_bt.runner.run import run_job
@@ -148,22 +146,17 @@ def run(
 
 
 @cli.command(cls=_Examples, epilog="options-bt plan jobs/walk_forward.yaml")
-@_job_options
+@_takes_job
 @WORKERS
 @click.option("--first", type=click.IntRange(min=0), default=5, show_default=True, help="How many jobs to list.")
 @CACHE
 def plan(
-    jobfile: Path,
-    symbols: tuple[str, ...],
-    quick: bool,
-    overrides: tuple[str, ...],
-    name: str | None,
+    job: JobFile,
     workers: int | str | None,
     first: int,
     cache: Path,
 ) -> None:
     """Show what JOBFILE would run and the data it needs; run and write nothing."""
-    job = _load(jobfile, symbols, quick, overrides, name)
     from options_bt.job.planner import Plan
     from options_bt.runner.preview import preview
 
@@ -225,21 +218,16 @@ def data() -> None:
 
 
 @data.command("pull", cls=_Examples, epilog="options-bt data pull jobs/grid.yaml --symbol SPY")
-@_job_options
+@_takes_job
 @QUIET
 @CACHE
 def data_pull(
-    jobfile: Path,
-    symbols: tuple[str, ...],
-    quick: bool,
-    overrides: tuple[str, ...],
-    name: str | None,
+    job: JobFile,
     quiet: bool,
     cache: Path,
 ) -> None:
     """Bring what JOBFILE needs and the cache lacks, and build its markets."""
     _verbosity(quiet, verbose=False)
-    job = _load(jobfile, symbols, quick, overrides, name)
     from options_bt.runner.run import pull_job
 
     pull_job(job, cache, shown=not quiet)

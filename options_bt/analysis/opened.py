@@ -57,9 +57,9 @@ class Run:
 
         Examples
         --------
-        >>> import options_bt
-        >>> run = options_bt.open_run("runs/grid")  # doctest: +SKIP
-        >>> run.results().select("symbol", "delta", "sharpe")  # doctest: +SKIP
+        >>> run = example_run()
+        >>> run.results().select("symbol", "delta", "status").rows()
+        [('SPY', 0.15, 'done'), ('SPY', 0.25, 'done')]
         """
         if self._folder.results.is_file():
             return pl.read_parquet(self._folder.results)
@@ -81,6 +81,13 @@ class Run:
         -------
         polars.DataFrame
             The columns of docs/semantics.md, section 7; dollars per share, in the terms of the exit day.
+
+        Examples
+        --------
+        >>> run = example_run()
+        >>> first = run.results()["job"][0]
+        >>> run.trades(first).height == run.results()["trades"][0]
+        True
         """
         return self._parts("trades", job)
 
@@ -96,6 +103,11 @@ class Run:
         -------
         polars.DataFrame
             ``job, date, equity, open_positions, margin``; dollars.
+
+        Examples
+        --------
+        >>> example_run().equity().columns
+        ['job', 'date', 'equity', 'open_positions', 'margin']
         """
         return self._parts("equity", job)
 
@@ -166,5 +178,14 @@ def open_run(path: str | Path) -> Run:
     ------
     RunFolderError
         When there is no run.
+
+    Examples
+    --------
+    >>> import options_bt, tempfile
+    >>> job = options_bt.load_job("jobs/delta.yaml", symbols=["SPY"], quick=True)
+    >>> with tempfile.TemporaryDirectory() as runs:
+    ...     _ = options_bt.run(job, workers=1, runs=runs)
+    ...     options_bt.open_run(f"{runs}/delta-quick").results().height
+    5
     """
     return Run(Path(path))
