@@ -99,18 +99,14 @@ class Coordinator:
             executor: Executor = Inline() if count == 1 else Slots(count)
             stack.callback(executor.close)
             self._loop(schedule, executor, signals)
-        return signals[0] if signals and self._left(schedule) else 0
-
-    def _left(self, schedule: Schedule) -> bool:
-        done, failed = self._ledger.counts()
-        return done + failed < len(self._plan)
+        return signals[0] if signals and sum(self._ledger.counts()) < len(self._plan) else 0
 
     def _work(self) -> list[Work]:
         size = self._plan.per_symbol
         work = []
         for number, symbol in enumerate(self._plan.job.symbols):
             positions = number * size + np.flatnonzero(self._pending[number * size : (number + 1) * size])
-            work.append(Work(symbol, iter(positions.tolist()), len(positions)))
+            work.append(Work(symbol, map(int, positions), len(positions)))
         return work
 
     def _loop(self, schedule: Schedule, executor: Executor, signals: list[int]) -> None:
