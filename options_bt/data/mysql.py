@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
+from configparser import ConfigParser
+from configparser import Error as OptionFileError
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -18,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 _FORM = "mysql://user[:password]@host[:port][?options=NAME&stocks=NAME]"
 _FETCHED_ROWS = 50_000
+_WAITS = (0.5, 2.0, 8.0)
 
 _NO_SERVER = {2001, 2002, 2003, 2004, 2005}
 _LOST = {2006, 2013, 2055}
@@ -34,7 +39,7 @@ class Server:
         self._user, self._password = user, password
         self._connections: dict[str, Any] = {}
         self._columns: dict[tuple[str, str], list[str]] = {}
-        self._warned = False
+        self._warned = self._reached = False
 
     def columns(self, database: str, table: str) -> list[str]:
         """Give the columns of a table; AbsentError says what there is instead."""
@@ -61,7 +66,7 @@ class Server:
         columns = self.columns(database, table)
         texts = ", ".join(f"COALESCE(`{name}`, '')" if name in columns else "''" for name in schema)
         sql = f"SELECT CONCAT_WS('\t', {texts}) FROM `{table}` WHERE {where}"
-        chunks = [b"\n".join(row[0] for row in rows) for rows in self._fetched(database, sql, symbol)]
+        chunks = [b"\n".join(row[0] for row in rows) for rows in self._chunks(database, sql, symbol)]
         if not chunks:
             return pl.DataFrame(schema=schema)
         frame = pl.read_csv(
@@ -76,8 +81,18 @@ class Server:
 
     def query(self, database: str, sql: str, *parameters: str) -> list[list[str]]:
         """Give the rows of a query as text, nulls as empty."""
-        chunks = self._fetched(database, sql, *parameters)
+        chunks = self._chunks(database, sql, *parameters)
         return [["" if value is None else bytes(value).decode() for value in row] for rows in chunks for row in rows]
+
+    def _chunks(self, database: str, sql: str, *parameters: str) -> list[Sequence[Any]]:
+        """Give the rows of a query in chunks; a connection that drops is made again, after longer and longer waits."""
+        for wait in _WAITS:
+            try:
+                return list(self._fetched(database, sql, *parameters))
+            except _DroppedError as error:
+                logger.warning("%s; trying again in %g s", error, wait)
+                time.sleep(wait)
+        return list(self._fetched(database, sql, *parameters))
 
     def _fetched(self, database: str, sql: str, *parameters: str) -> Iterator[Sequence[Any]]:
         try:
@@ -103,6 +118,7 @@ class Server:
                     connection_timeout=10,
                     allow_local_infile=False,
                 )
+            self._reached = True
             connection = self._connections[database]
             name = type(connection).__name__
             if name != "CMySQLConnection" and not self._warned:
@@ -122,13 +138,15 @@ class Server:
 
     def _explained(self, error: Any, database: str) -> SourceError:
         at, code, what = f"source: {self.place}", error.errno, str(error.msg)
+        if code in _NO_SERVER and self._reached:
+            return _DroppedError(f"{at}: the server answers no more; look into its log, then run again")
         if code in _NO_SERVER:
             return RefusedError(
                 f"{at}: no server answers; start one with `dolt sql-server --port {self.port}` in the folder that "
                 "holds the clones, or correct host and port"
             )
         if code in _LOST:
-            return RefusedError(f"{at}: the server ended the connection; look into its log, then run again")
+            return _DroppedError(f"{at}: the server ended the connection; look into its log, then run again")
         if code in _WRONG_USER:
             given = "this password" if self._password else "no password (put one in the URL or in MYSQL_PWD)"
             return RefusedError(f"{at}: the server refuses user {self._user!r} with {given}")
@@ -148,6 +166,10 @@ class AbsentError(SourceError):
 
 class RefusedError(SourceError):
     """The server does not talk to us, whatever the question."""
+
+
+class _DroppedError(RefusedError):
+    """The server talked to us and stopped; it may again."""
 
 
 def parsed(text: str) -> tuple[Server, str, str]:
@@ -177,5 +199,19 @@ def parsed(text: str) -> tuple[Server, str, str]:
         if not re.fullmatch(r"[\w-]+", name, re.ASCII):
             raise refusal(f"{key}: got {name!r}, not the name of a database")
         names[key] = name
-    password = os.environ.get("MYSQL_PWD", "") if url.password is None else unquote(url.password)
+    password = _password_from_outside() if url.password is None else unquote(url.password)
     return Server(url.hostname or "", port, unquote(url.username), password), names["options"], names["stocks"]
+
+
+def _password_from_outside() -> str:
+    """Give the password of MYSQL_PWD, or of the section client of ~/.my.cnf; empty without either."""
+    if "MYSQL_PWD" in os.environ:
+        return os.environ["MYSQL_PWD"]
+    path = Path("~/.my.cnf").expanduser()
+    options = ConfigParser(allow_no_value=True, strict=False, interpolation=None, comment_prefixes=("#", ";", "!"))
+    try:
+        options.read(path, encoding="utf-8")
+    except (OptionFileError, OSError, UnicodeDecodeError):
+        # Not the error itself: it repeats the line, and that may be the password.
+        raise SourceError(f"source: {path} is not an option file of MySQL; mend it, or set MYSQL_PWD") from None
+    return (options.get("client", "password", fallback=None) or "").strip("'\"")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import mysql.connector
 import numpy as np
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from options_bt.data import mysql as mysql_room
 from options_bt.data.cache import Cache
 from options_bt.data.dolt import DoltSource
 from options_bt.data.files import FilesSource
@@ -278,6 +280,20 @@ def test_the_password_may_come_from_the_environment(server: Server, monkeypatch:
     assert "s3cret" not in repr(vars(DoltSource(text)))
 
 
+def test_the_password_may_come_from_the_option_file(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = f"mysql://reader@127.0.0.1:{server.port}"
+    monkeypatch.delenv("MYSQL_PWD", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".my.cnf").write_text(f"!includedir /etc\n[client]\nuser=other\npassword='{PASSWORD}'\nquick\n")
+    assert DoltSource(text).extent() == (DAYS[0], DAYS[-1])
+    (tmp_path / ".my.cnf").write_text(f"password={PASSWORD}\n")
+    with pytest.raises(SourceError, match=r"\.my\.cnf is not an option file") as raised:
+        DoltSource(text)
+    assert "s3cret" not in str(raised.value)
+
+
 def test_the_slow_class_reads_the_same_and_is_named(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -346,6 +362,7 @@ def test_a_connection_that_ends_during_a_query(server: Server, code: int, monkey
     def ended(self: object, size: int) -> None:
         raise mysql.connector.OperationalError(errno=code, msg=f"lost, {PASSWORD}")
 
+    monkeypatch.setattr(mysql_room, "_WAITS", (0.01, 0.01))
     with server.connected() as connection:
         monkeypatch.setattr(type(connection.cursor(raw=True)), "fetchmany", ended)
     with pytest.raises(SourceError, match="ended the connection; look into its log, then run again") as raised:
@@ -353,3 +370,26 @@ def test_a_connection_that_ends_during_a_query(server: Server, code: int, monkey
     assert "s3cret" not in str(raised.value)
     monkeypatch.undo()
     assert source.closes("A").height
+
+
+def test_a_connection_that_drops_is_made_again_after_a_wait(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = DoltSource(url(server))
+    whole = source.closes("A")
+    monkeypatch.setattr(mysql_room, "_WAITS", (0.01, 0.02, 0.03))
+    with server.connected() as connection:
+        cursor = type(connection.cursor(raw=True))
+    original, calls = cursor.fetchmany, 0
+
+    def dropping(self: Any, size: int) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls in (1, 2):
+            raise mysql.connector.OperationalError(errno=2013, msg="Lost connection")
+        return original(self, size)
+
+    monkeypatch.setattr(cursor, "fetchmany", dropping)
+    assert source.closes("A").equals(whole)
+    waits = [record.getMessage() for record in caplog.records if "trying again in" in record.getMessage()]
+    assert [message.rpartition("trying again in ")[2] for message in waits] == ["0.01 s", "0.02 s"]
