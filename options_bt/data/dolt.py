@@ -8,6 +8,7 @@ parses, since Decimal objects cost many times as much.
 from __future__ import annotations
 
 import logging
+import re
 from calendar import isleap
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
@@ -16,12 +17,20 @@ from functools import cached_property
 import polars as pl
 
 from options_bt.data.mysql import AbsentError, parsed
-from options_bt.data.tables import CHAIN, CHAIN_GREEKS, CLOSES, SPLITS, Schema, as_chain
+from options_bt.data.tables import CHAIN, CHAIN_GREEKS, CLOSES, SPLITS, WITHOUT, Schema, as_chain
 from options_bt.errors import SourceError, nearest
 
 logger = logging.getLogger(__name__)
 
 _SAMPLED_DATES = 40
+
+_TEXTS = r"(var)?char|(tiny|medium|long)?text|enum"
+_TYPES = {
+    pl.Date: rf"date|datetime|timestamp|{_TEXTS}",
+    pl.Float64: rf"(tiny|small|medium|big)?int|decimal|float|double|{_TEXTS}",
+    pl.String: _TEXTS,
+}
+"""The types of a server's columns that can be read as ours."""
 
 
 class DoltSource:
@@ -33,8 +42,9 @@ class DoltSource:
     ----------
     text : str
         ``mysql://user[:password]@host[:port][?options=NAME&stocks=NAME]``; user and password percent-encoded,
-        the password from the environment variable MYSQL_PWD where it is not given, the port 3306, the
-        databases ``options`` and ``stocks``.
+        the password from the environment variable MYSQL_PWD or from ~/.my.cnf where it is not given, the port
+        3306, the databases ``options`` and ``stocks``. ``as_of=REVISION`` and ``stocks_as_of=REVISION`` read a
+        commit, branch or tag of a Dolt database.
 
     Raises
     ------
@@ -47,7 +57,8 @@ class DoltSource:
         self._server, self._options, self._stocks = parsed(text)
         place = f"{self._server.host.replace(':', '_')}-{self._server.port}"
         other = "" if self._stocks == "stocks" else f"+{self._stocks}"
-        self.name = f"mysql-{place}-{self._options}{other}"
+        # A revision of a database has a folder of its own in the cache.
+        self.name = f"mysql-{place}-{self._options}{other}".replace("/", "@")
         self.label = f"database {self._options} at {self._server.place}"
         self._absent: set[str] = set()
 
@@ -103,6 +114,33 @@ class DoltSource:
         if not self._has_stocks("split", SPLITS):
             return pl.DataFrame(schema=SPLITS)
         return self._server.frame(self._stocks, "split", SPLITS, "act_symbol = %s", symbol)
+
+    def problems(self) -> list[str]:
+        """Give the tables of the stocks database that are not there or may not be read."""
+        faults = self._faults(self._options, "option_chain", CHAIN)
+        remarks = []
+        for table, schema in (("ohlcv", CLOSES), ("split", SPLITS)):
+            try:
+                faults += self._faults(self._stocks, table, schema)
+            except AbsentError as error:
+                self._absent.add(table)
+                remarks.append(f"{str(error).removeprefix('source: ')}. Without {table} {WITHOUT[table]}")
+        if faults:
+            raise SourceError("source: " + "; ".join(faults))
+        return remarks
+
+    def _faults(self, database: str, table: str, schema: Schema) -> list[str]:
+        """Name the columns of a table that are missing or of a type that cannot be read."""
+        at = f"database {database} at {self._server.place}: {table}"
+        types = self._server.types(database, table)
+        wanted = {"act_symbol": pl.String, **schema}
+        missing = [f"{name!r}{nearest(name, types)}" for name in wanted if name not in types]
+        wrong = [
+            f"{at}: column {name!r} has the type {types[name]}; allowed: {_form(dtype)}"
+            for name, dtype in wanted.items()
+            if name in types and not re.match(rf"({_TYPES[dtype]})\b", types[name], re.IGNORECASE)
+        ]
+        return [f"{at} has no column {', '.join(missing)}; it has: {', '.join(types)}", *wrong] if missing else wrong
 
     @cached_property
     def _symbols(self) -> list[str]:
@@ -170,6 +208,10 @@ def _on(days: Iterable[date]) -> str:
     """Give the condition that Dolt and MySQL answer with one look-up per day."""
     listed = ", ".join(f"'{day}'" for day in days)
     return f"date IN ({listed})"
+
+
+def _form(dtype: type[pl.DataType]) -> str:
+    return {pl.Date: "date", pl.Float64: "decimal or another number", pl.String: "varchar"}[dtype]
 
 
 def _date(text: str) -> date:

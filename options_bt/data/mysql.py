@@ -20,7 +20,7 @@ from options_bt.errors import SourceError, nearest
 
 logger = logging.getLogger(__name__)
 
-_FORM = "mysql://user[:password]@host[:port][?options=NAME&stocks=NAME]"
+_FORM = "mysql://user[:password]@host[:port][?options=NAME&stocks=NAME&as_of=REVISION&stocks_as_of=REVISION]"
 _FETCHED_ROWS = 50_000
 _WAITS = (0.5, 2.0, 8.0)
 
@@ -51,6 +51,11 @@ class Server:
             rows = self.query(database, f"SHOW COLUMNS FROM `{table}`")
             self._columns[database, table] = [row[0].lower() for row in rows]
         return self._columns[database, table]
+
+    def types(self, database: str, table: str) -> dict[str, str]:
+        """Give the type of each column of a table, as the server writes it."""
+        self.columns(database, table)
+        return {row[0].lower(): row[1] for row in self.query(database, f"SHOW COLUMNS FROM `{table}`")}
 
     def is_dolt(self, database: str) -> bool:
         """Say whether this is Dolt and not another server that speaks MySQL's protocol."""
@@ -150,7 +155,15 @@ class Server:
         if code in _WRONG_USER:
             given = "this password" if self._password else "no password (put one in the URL or in MYSQL_PWD)"
             return RefusedError(f"{at}: the server refuses user {self._user!r} with {given}")
-        if code in _NO_DATABASE or (code == 1105 and re.match("access denied .* to database", what, re.IGNORECASE)):
+        name, _, revision = database.partition("/")
+        denied = code == 1105 and re.match("access denied .* to database", what, re.IGNORECASE)
+        absent = code in _NO_DATABASE or denied
+        if revision and (absent or "not found" in what):
+            return AbsentError(
+                f"{at}: database {name!r} has no commit, branch or tag {revision!r} that user {self._user!r} may read; "
+                "only Dolt has them"
+            )
+        if absent:
             return AbsentError(
                 f"{at}: there is no database {database!r} that user {self._user!r} may read; serve its clone too, "
                 f"or name another as in {_FORM}"
@@ -192,15 +205,19 @@ def parsed(text: str) -> tuple[Server, str, str]:
         raise refusal("the user is missing")
     if url.path not in ("", "/") or url.fragment or "@" in url.query:
         raise refusal("only ? may follow the port")
-    names = {"options": "options", "stocks": "stocks"}
+    names = {"options": "options", "stocks": "stocks", "as_of": "", "stocks_as_of": ""}
     for key, name in parse_qsl(url.query, keep_blank_values=True):
         if key not in names:
             raise refusal(f"there is no option {key!r}{nearest(key, names)}")
-        if not re.fullmatch(r"[\w-]+", name, re.ASCII):
-            raise refusal(f"{key}: got {name!r}, not the name of a database")
+        form, what = (r"[\w./-]+", "commit, branch or tag") if key.endswith("as_of") else (r"[\w-]+", "database")
+        if not re.fullmatch(form, name, re.ASCII):
+            raise refusal(f"{key}: got {name!r}, not the name of a {what}")
         names[key] = name
+    # To Dolt a revision of a database is a database of its own: options/v1.
+    options = "/".join(filter(None, (names["options"], names["as_of"])))
+    stocks = "/".join(filter(None, (names["stocks"], names["stocks_as_of"])))
     password = _password_from_outside() if url.password is None else unquote(url.password)
-    return Server(url.hostname or "", port, unquote(url.username), password), names["options"], names["stocks"]
+    return Server(url.hostname or "", port, unquote(url.username), password), options, stocks
 
 
 def _password_from_outside() -> str:

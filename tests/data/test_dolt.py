@@ -341,7 +341,7 @@ def test_no_server() -> None:
     ],
 )
 def test_a_url_that_is_malformed(text: str) -> None:
-    assert "mysql://user[:password]@host[:port][?options=NAME&stocks=NAME]" in refusal(text)
+    assert "mysql://user[:password]@host[:port][?options=NAME&stocks=NAME&as_of=REVISION" in refusal(text)
 
 
 def test_names_hold_place_and_databases_but_no_secret() -> None:
@@ -393,3 +393,41 @@ def test_a_connection_that_drops_is_made_again_after_a_wait(
     assert source.closes("A").equals(whole)
     waits = [record.getMessage() for record in caplog.records if "trying again in" in record.getMessage()]
     assert [message.rpartition("trying again in ")[2] for message in waits] == ["0.01 s", "0.02 s"]
+
+
+def test_a_revision_of_dolt_is_read_as_it_was(server: Server) -> None:
+    if server.kind != "dolt":
+        for key in ("as_of", "stocks_as_of"):
+            source = DoltSource(url(server, f"?{key}=v1"))
+            if key == "as_of":
+                with pytest.raises(SourceError, match=r"no commit, branch or tag 'v1'.*only Dolt has them"):
+                    source.extent()
+            else:
+                assert source.splits("A").height == 0
+        return
+    server.execute("CREATE DATABASE pinned")
+    row = "INSERT INTO option_chain (`date`, act_symbol, expiration, strike, call_put) VALUES "
+    server.execute(
+        CHAIN_TABLE,
+        row + "('2023-01-02', 'A', '2023-02-17', 5, 'Put')",
+        "CALL DOLT_COMMIT('-Am', 'one')",
+        "CALL DOLT_TAG('v1')",
+        "CALL DOLT_BRANCH('old/one')",
+        row + "('2023-01-04', 'A', '2023-02-17', 5, 'Put')",
+        "CALL DOLT_COMMIT('-Am', 'two')",
+        database="pinned",
+    )
+    server.execute("GRANT SELECT ON `pinned`.* TO 'reader'@'%'")
+    (commit,) = server.execute("SELECT commit_hash FROM dolt_log ORDER BY date LIMIT 1 OFFSET 1", database="pinned")
+    newest = DoltSource(url(server, "?options=pinned"))
+    assert newest.extent() == (date(2023, 1, 2), date(2023, 1, 4))
+    for revision in ("v1", "old/one", commit[0]):
+        pinned = DoltSource(url(server, f"?options=pinned&as_of={revision}"))
+        assert pinned.extent() == (date(2023, 1, 2), date(2023, 1, 2))
+        assert pinned.version != newest.version
+        assert pinned.name != newest.name
+        assert "/" not in pinned.name
+        (quotes,) = (frame for _, frame in pinned.chain("A", [2023]))
+        assert quotes.height == 1
+    with pytest.raises(SourceError, match="no commit, branch or tag 'v2'"):
+        DoltSource(url(server, "?options=pinned&as_of=v2")).extent()
