@@ -76,9 +76,14 @@ def _takes_job(command: Callable[..., None]) -> Callable[..., None]:
 
         command(load_job(jobfile, symbols=symbols, quick=quick, overrides=overrides, name=name), **rest)
 
+    return _names_job(loading)
+
+
+def _names_job(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes a job file and its overrides as they are."""
     for option in reversed(_JOB):
-        loading = option(loading)
-    return loading
+        command = option(command)
+    return command
 
 
 def _run_folder(given: Path) -> Path:
@@ -161,6 +166,37 @@ def plan(
     from options_bt.runner.preview import preview
 
     click.echo(preview(Plan(job), cache, workers or job.run.workers, first), nl=False)
+
+
+@cli.command(cls=_Examples, epilog="options-bt doctor jobs/grid.yaml")
+@_names_job
+@WORKERS
+@RUNS
+@CACHE
+def doctor(
+    jobfile: Path,
+    symbols: tuple[str, ...],
+    quick: bool,
+    overrides: tuple[str, ...],
+    name: str | None,
+    workers: int | str | None,
+    runs: Path,
+    cache: Path,
+) -> None:
+    """Check everything that a run of JOBFILE needs; run and write nothing.
+
+    Prints a line a check: ok, warning or failed, and what to do. Exit codes: 0 nothing failed, 2 something did.
+    """
+    from options_bt.job.load import load_job
+    from options_bt.runner.doctor import doctor as checked
+    from options_bt.runner.doctor import report
+
+    def load() -> JobFile:
+        return load_job(jobfile, symbols=symbols, quick=quick, overrides=overrides, name=name)
+
+    checks = checked(load, runs=runs, cache=cache, workers=workers)
+    click.echo(report(checks), nl=False)
+    raise SystemExit(2 if any(check.state == "failed" for check in checks) else 0)
 
 
 @cli.command(cls=_Examples, epilog='options-bt results runs/grid --sort calmar --where "delta > 0.18"')
@@ -256,6 +292,25 @@ def data_verify(cache: Path) -> None:
     built = f"{markets} built market{'' if markets == 1 else 's'}"
     click.echo(f"{files} files and {built} checked, {len(damaged)} damaged{healing}")
     raise SystemExit(int(bool(damaged)))
+
+
+@data.command("coverage", cls=_Examples, epilog="options-bt data coverage SPY")
+@click.argument("symbol")
+@click.option("--source", metavar="NAME", help="Only this source, as `data ls` names it; all that have it by default.")
+@CACHE
+def data_coverage(symbol: str, source: str | None, cache: Path) -> None:
+    """Show how dense the cached chain of SYMBOL is: days, expirations, strikes, contracts that vanish, gaps.
+
+    stay_pct is the share of the quote days between a contract's first quote and its expiration on which it is
+    quoted; end_pct is the share of contracts quoted on the last of these days.
+    """
+    from options_bt.analysis.tables import text_table
+    from options_bt.data.coverage import cached_coverage
+
+    for coverage in cached_coverage(cache, symbol, source):
+        click.echo(f"{coverage.heading}\n")
+        for title, table in coverage.tables.items():
+            click.echo(f"{title}\n{text_table(table)}")
 
 
 def main() -> None:

@@ -109,6 +109,10 @@ class DemoSource:
         schema = {"ex_date": pl.Date, "to_factor": pl.Float64, "for_factor": pl.Float64}
         return pl.DataFrame(self._path(symbol).underlying.splits, schema=schema, orient="row")
 
+    def problems(self) -> list[str]:
+        """Give nothing: what is simulated has every table and column."""
+        return []
+
     def _path(self, symbol: str) -> Path:
         if symbol not in self._paths:
             self._paths[symbol] = price_path(self._seed, symbol)

@@ -116,9 +116,10 @@ class DoltSource:
         return self._server.frame(self._stocks, "split", SPLITS, "act_symbol = %s", symbol)
 
     def problems(self) -> list[str]:
-        """Give the tables of the stocks database that are not there or may not be read."""
+        """Give what is not there or may not be read of the stocks database, and whether deltas are not there."""
         faults = self._faults(self._options, "option_chain", CHAIN)
-        remarks = []
+        known = "delta" in self._server.columns(self._options, "option_chain")
+        remarks = [] if known else [f"{self.label}: option_chain has no column 'delta': {WITHOUT['delta']}"]
         for table, schema in (("ohlcv", CLOSES), ("split", SPLITS)):
             try:
                 faults += self._faults(self._stocks, table, schema)
@@ -133,7 +134,7 @@ class DoltSource:
         """Name the columns of a table that are missing or of a type that cannot be read."""
         at = f"database {database} at {self._server.place}: {table}"
         types = self._server.types(database, table)
-        wanted = {"act_symbol": pl.String, **schema}
+        wanted: Schema = {"act_symbol": pl.String, **schema}
         missing = [f"{name!r}{nearest(name, types)}" for name in wanted if name not in types]
         wrong = [
             f"{at}: column {name!r} has the type {types[name]}; allowed: {_form(dtype)}"

@@ -12,10 +12,12 @@ from typing import cast
 import polars as pl
 
 from options_bt.data.source import UNDATED
-from options_bt.data.tables import CHAIN, CHAIN_GREEKS, CLOSES, SPLITS, Schema, as_chain, typed
+from options_bt.data.tables import CHAIN, CHAIN_GREEKS, CLOSES, SPLITS, WITHOUT, Schema, as_chain, typed
 from options_bt.errors import SourceError, nearest
 
 _SYMBOL: Schema = {"act_symbol": pl.String}
+_LOOKED_AT = 10_000
+"""Rows whose values tell whether a column can be read."""
 _KNOWN = tuple(dict.fromkeys((*_SYMBOL, *CHAIN, *CHAIN_GREEKS, *CLOSES, *SPLITS)))
 
 
@@ -85,6 +87,42 @@ class FilesSource:
     def splits(self, symbol: str) -> pl.DataFrame:
         """Give the splits in the `split` table; none without the table."""
         return self._rows_of(self._splits, symbol, SPLITS)
+
+    def problems(self) -> list[str]:
+        """Give tables and deltas that are not there; SourceError names columns whose first values cannot be read."""
+        tables = {
+            "option_chain": (self._chain, CHAIN),
+            "ohlcv": (self._closes, CLOSES),
+            "split": (self._splits, SPLITS),
+        }
+        faults = [
+            self._unreadable(name, column, dtype)
+            for name, (table, schema) in tables.items()
+            if table is not None
+            for column, dtype in schema.items()
+        ]
+        if any(faults):
+            raise SourceError("source: " + "; ".join(filter(None, faults)))
+        found = self._scans["option_chain"][1].collect_schema()
+        known = self._theirs("delta", found) in found
+        remarks = [] if known else [f"{self._folder}: option_chain has no column 'delta': {WITHOUT['delta']}"]
+        absent = [name for name in ("ohlcv", "split") if name not in self._scans]
+        return remarks + [f"{self._folder} has no {name}.parquet and no {name}.csv: {WITHOUT[name]}" for name in absent]
+
+    def _unreadable(self, name: str, column: str, wanted: type[pl.DataType]) -> str:
+        """Say what is wrong with a column that holds something, but nothing of its type; else give nothing."""
+        path, table = self._scans[name]
+        schema = table.collect_schema()
+        theirs = self._theirs(column, schema)
+        raw = pl.col(theirs)
+        read = (
+            pl.lit(None) if wanted == pl.Date and schema[theirs].is_numeric() else typed(theirs, schema[theirs], wanted)
+        )
+        rows = self._collected(table.head(_LOOKED_AT).select(raw, read.alias("read")).filter(raw.is_not_null()))
+        if rows.is_empty() or rows["read"].null_count() < rows.height:
+            return ""
+        form = "dates as YYYY-MM-DD" if wanted == pl.Date else "numbers"
+        return f"{path}: column {theirs!r} begins with {rows[theirs][0]!r}; allowed: {form}"
 
     def _rows_of(self, table: pl.LazyFrame | None, symbol: str, schema: Schema) -> pl.DataFrame:
         if table is None:

@@ -74,6 +74,16 @@ class Source(Protocol):
         """Give the splits of a symbol: ``ex_date``, ``to_factor``, ``for_factor``."""
         ...
 
+    def problems(self) -> list[str]:
+        """Give what a run can do without, and what follows: tables and columns that are not there.
+
+        Raises
+        ------
+        SourceError
+            Naming all that no run can do without: columns that are missing, or cannot be read as their type.
+        """
+        ...
+
 
 def open_source(text: str, columns: Mapping[str, str] | None = None) -> Source:
     """Give the source that a job file names.

@@ -29,6 +29,13 @@ CLOSES: Schema = {"date": pl.Date, "close": pl.Float64}
 SPLITS: Schema = {"ex_date": pl.Date, "to_factor": pl.Float64, "for_factor": pl.Float64}
 """What `split` must have, besides act_symbol."""
 
+WITHOUT = {
+    "ohlcv": "closes are implied by put-call parity",
+    "split": "no position can be followed across a split",
+    "delta": "legs that are chosen by delta find no quote",
+}
+"""What follows where a table, or a column of `option_chain`, is not there."""
+
 _RIGHTS = {"c": "call", "call": "call", "p": "put", "put": "put"}
 
 

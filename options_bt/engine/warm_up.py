@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,7 @@ from numba.core import event
 from options_bt.data.market import build_market
 from options_bt.data.source import CHAIN_COLUMNS
 from options_bt.engine.backtest import run_backtest
+from options_bt.engine.kernel import simulate
 from options_bt.job.parameters import Parameters
 from options_bt.job.spec import JobSpec
 from options_bt.job.strategies import STRATEGIES
@@ -36,9 +38,21 @@ class _Announcer(event.Listener):
         pass
 
 
+def is_compiled() -> bool:
+    """Tell whether a compiled engine lies where numba keeps it; after an update it may be an older one."""
+    if _without_compiler():
+        return True
+    kernel: Any = simulate
+    return any(Path(kernel.stats.cache_path).glob("kernel.simulate-*.nbi"))
+
+
+def _without_compiler() -> bool:
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+
+
 def warm_up() -> None:
     """Load the compiled engine, or compile it now if this machine has not yet."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+    if _without_compiler():
         return
     schema: Mapping[str, Any] = dict.fromkeys(CHAIN_COLUMNS, pl.Float64) | {
         "date": pl.Date,

@@ -131,6 +131,19 @@ class RunFolder:
             except Timeout:
                 raise RunFolderError(f"{self.path} is in use by another options-bt; wait for it or stop it") from None
 
+    def in_use(self) -> bool:
+        """Tell whether another process has the folder, without a trace; False where the system has no `fcntl`."""
+        try:
+            import fcntl
+
+            with (self.path / ".lock").open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except (ImportError, OSError):
+            return False
+        return False
+
     def release(self) -> None:
         """Give the folder back."""
         self._lock.release()

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from psutil import virtual_memory
 
 from options_bt.data.cache import Cache
 from options_bt.data.prepare import covered_years, missing_data
-from options_bt.data.source import open_source, require_symbols
+from options_bt.data.source import Source, open_source, require_symbols
 from options_bt.job.planner import Plan
 from options_bt.runner.estimate import estimated
 
 ROWS_PER_YEAR = 25_000
 """Quotes of a symbol in a year that is not cached yet: DoltHub's sampling has about so many."""
+
+
+class Need(NamedTuple):
+    """The data of a plan: calendar years, quotes that are cached, and symbol-years to be pulled."""
+
+    years: list[int]
+    cached: int
+    to_pull: int
 
 
 def preview(plan: Plan, cache: Path, workers: int | str, first: int) -> str:
@@ -36,15 +45,7 @@ def preview(plan: Plan, cache: Path, workers: int | str, first: int) -> str:
     job = plan.job
     source = open_source(job.source, job.columns)
     require_symbols(source, job.symbols)
-    store = Cache(cache, source.name)
-    years = covered_years(source, plan.years)
-    missing = missing_data(source, store, job.symbols, years)
-    cached = 0
-    for symbol in job.symbols:
-        manifest = store.manifest(symbol)
-        have = set(years).difference(missing.get(symbol, ()))
-        cached += sum(manifest.years[year].rows for year in have) if manifest else 0
-    to_pull = sum(map(len, missing.values()))
+    years, cached, to_pull = needed(plan, source, Cache(cache, source.name))
     cost = estimated(plan, len(plan), cached + to_pull * ROWS_PER_YEAR, workers)
     lines = [
         f"{job.name}: {_count(len(plan), 'backtest')} of {job.period.start} to {job.period.end}",
@@ -62,6 +63,24 @@ def preview(plan: Plan, cache: Path, workers: int | str, first: int) -> str:
         *(f"  {number:>4}  {_job(plan, number)}" for number in islice(range(len(plan)), first)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def needed(plan: Plan, source: Source, store: Cache) -> Need:
+    """Give what the jobs of a plan need of their source.
+
+    Raises
+    ------
+    SourceError
+        When the source has no quotes in any of the plan's years, or cannot be read.
+    """
+    years = covered_years(source, plan.years)
+    missing = missing_data(source, store, plan.job.symbols, years)
+    cached = 0
+    for symbol in plan.job.symbols:
+        manifest = store.manifest(symbol)
+        have = set(years).difference(missing.get(symbol, ()))
+        cached += sum(manifest.years[year].rows for year in have) if manifest else 0
+    return Need(years, cached, sum(map(len, missing.values())))
 
 
 def _count(number: int, unit: str) -> str:

@@ -53,6 +53,9 @@ class TableSource:
     def symbols(self) -> list[str]:
         return [self.symbol]
 
+    def problems(self) -> list[str]:
+        return []
+
     def extent(self) -> tuple[date, date] | None:
         days = self.rows["date"].drop_nulls().sort().to_list()
         return (days[0], days[-1]) if days else None

@@ -252,6 +252,27 @@ def test_columns_that_are_missing(server: Server) -> None:
         odd.closes("A")
 
 
+def test_problems(server: Server) -> None:
+    assert DoltSource(url(server)).problems() == []
+    with pytest.raises(SourceError) as raised:
+        DoltSource(url(server, "?options=bare&stocks=odd")).problems()
+    at = f"at 127.0.0.1:{server.port}"
+    assert (
+        f"source: database bare {at}: option_chain has no column 'bid' (did you mean 'bidd'?); it has: date, "
+        in str(raised.value)
+    )
+    assert f"database odd {at}: ohlcv has no column 'close'; it has: date, act_symbol, last_price" in str(raised.value)
+
+
+def test_problems_without_stocks(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    source = DoltSource(url(server, user="narrow"))
+    first, second = source.problems()
+    assert first.endswith(". Without ohlcv closes are implied by put-call parity")
+    assert second.endswith(". Without split no position can be followed across a split")
+    assert source.closes("A").is_empty() and source.splits("A").is_empty()
+    assert "Without" not in caplog.text and "no table" not in caplog.text
+
+
 def test_a_table_that_is_missing(server: Server) -> None:
     text = refusal(url(server, "?options=stocks"))
     assert "database 'stocks' has no table 'option_chain'; it has: ohlcv, split" in text
