@@ -35,7 +35,7 @@ rows = st.fixed_dictionaries(
 
 
 def plainly_cleaned(given: Sequence[Row]) -> tuple[list[tuple[Any, ...]], dict[str, int]]:
-    """The surviving quotes in their order, and what was dropped, by section 1 of SEMANTICS.md."""
+    """The surviving quotes in their order, and what was dropped, by section 1 of docs/semantics.md."""
     dropped = dict.fromkeys(REASONS, 0)
     kept: dict[tuple[date, date, bool, int], tuple[Any, ...]] = {}
     for row in given:
