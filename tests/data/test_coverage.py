@@ -243,13 +243,10 @@ def test_the_command_shows_every_table(small_run: SmallRun) -> None:
         ["dte", "days_pct", "contracts", "stay_pct", "end_pct"],
         ["after", "before", "days"],
     ]
-    assert [line.split()[0] for line in lines if line[:2] in ("20", "al")][:5] == [
-        "2021",
-        "2022",
-        "2023",
-        "2024",
-        "all",
-    ]
+    # Other tests may have brought more years into this cache.
+    first_table = out.partition("By days to expiration")[0].splitlines()
+    years = [line.split()[0] for line in first_table if line[:2] in ("20", "al")]
+    assert years[-5:] == ["2021", "2022", "2023", "2024", "all"]
 
 
 def test_a_symbol_without_clean_quotes_has_tables_that_say_so(tmp_path: Path) -> None:
