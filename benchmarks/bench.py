@@ -49,7 +49,7 @@ def kernel_rows(folder: Path) -> list[tuple[str, str, str]]:
         source = open_source(text)
         plan = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"]))
         store = Cache(folder / "cache", source.name)
-        pull(source, store, ["SPY"], plan.years, lambda symbol, count: None)
+        pull(source, store, ["SPY"], plan.years, lambda symbol_years, count, what: None)
         market = prepared(store, "SPY", plan.years).open()
         outcomes = [(str(number), run_backtest(spec, market)) for number, spec in enumerate(plan)]
         alone = seconds(lambda plan=plan, market=market: [run_backtest(spec, market) for spec in plan])  # type: ignore[misc]  # a lambda's defaults have no type

@@ -207,7 +207,7 @@ def backtest(
     sweep = Plan(job)
     opened = open_source(job.source, job.columns)
     store = Cache(cache_folder(cache), opened.name)
-    pull(opened, store, job.symbols, sweep.years, lambda symbol, rows: None)
+    pull(opened, store, job.symbols, sweep.years, lambda symbol_years, rows, what: None)
     market = prepared(store, symbol, sweep.years)
     return Backtest(sweep[0].id(market.fingerprint), run_backtest(sweep[0], market.open()))
 

@@ -30,13 +30,19 @@ def write_atomically(path: Path, data: bytes) -> None:
     StorageError
         When the disk refuses; `path` is then as it was.
     """
+    with new_file(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Give a temporary file that, flushed to the disk, becomes `path` when the block ends well, else vanishes."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
+            yield temporary
+            with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except BaseException:

@@ -1,75 +1,30 @@
 """The Parquet cache: what was pulled from a source, with what was covered and checksums of it all.
 
-Layout, below the folder of the source: ``chain/<SYMBOL>/<year>.parquet``, ``closes/<SYMBOL>.parquet``,
-``splits/<SYMBOL>.parquet`` and ``manifest/<SYMBOL>.json``, written last. What no manifest names does not exist.
+Layout, below the folder of the source: ``chain/<SYMBOL>/<year>.parquet``; ``<SYMBOL>.parquet`` in ``closes``,
+``splits``, ``dividends`` and ``volatility``; ``rates.parquet``; ``manifest/<SYMBOL>.json`` and ``rates.json``, written
+after the files that they name. What none of them names does not exist.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import polars as pl
-from filelock import FileLock
-from msgspec import Struct, structs
+from filelock import FileLock, Timeout
+from msgspec import structs
 
-from options_bt.data.source import CHAIN_COLUMNS, UNDATED, Source
-from options_bt.errors import SourceError, StorageError
+from options_bt.data.manifest import CachedFile, Manifest, Rates, chain_path, content_hash
+from options_bt.data.source import CHAIN_COLUMNS, UNDATED
+from options_bt.errors import StorageError
 from options_bt.storage import storage_errors, write_atomically
 
-
-class CachedFile(Struct, frozen=True, kw_only=True):
-    """One Parquet file of the cache.
-
-    Attributes
-    ----------
-    rows, bytes : int
-    sha256 : str
-        Of the file.
-    content : str
-        Of the values alone, so that equal data has an equal fingerprint wherever it was pulled.
-    """
-
-    rows: int
-    bytes: int
-    sha256: str
-    content: str
-
-
-class Manifest(Struct, frozen=True, kw_only=True):
-    """What the cache holds of one symbol.
-
-    Attributes
-    ----------
-    label, version : str
-        Of the source it was pulled from.
-    years : dict of int to CachedFile
-        Whole calendar years of quotes; a covered year without quotes has 0 rows. Year 0 holds rows
-        without a date.
-    """
-
-    symbol: str
-    label: str
-    version: str
-    years: dict[int, CachedFile]
-    closes: CachedFile
-    splits: CachedFile
-
-    def files(self) -> Iterator[tuple[str, CachedFile]]:
-        """Give each file's path below the source's folder, with its entry."""
-        for year, file in sorted(self.years.items()):
-            yield chain_path(self.symbol, year), file
-        yield f"closes/{self.symbol}.parquet", self.closes
-        yield f"splits/{self.symbol}.parquet", self.splits
-
-
-def chain_path(symbol: str, year: int) -> str:
-    """Give where a year of quotes lies below the source's folder."""
-    return f"chain/{symbol}/{year or 'undated'}.parquet"
+logger = logging.getLogger(__name__)
 
 
 class Cache:
@@ -85,6 +40,7 @@ class Cache:
 
     def __init__(self, root: Path, name: str) -> None:
         self.folder = root / name
+        self._lock = FileLock(self.folder / ".lock")
 
     def manifest(self, symbol: str) -> Manifest | None:
         """Give what is cached of a symbol; None when nothing is or its manifest cannot be read."""
@@ -101,64 +57,58 @@ class Cache:
             if manifest := self.manifest(path.stem):
                 yield manifest
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other pulls out; one that is told to wait says so."""
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                logger.warning("Another pull writes to %s; waiting for it", self.folder)
+                self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def missing_years(self, symbol: str, years: Iterable[int], version: str) -> list[int]:
         """Give the years that a pull has to bring: never pulled, of another version, or damaged in size."""
         manifest = self.manifest(symbol)
         if manifest is None or manifest.version != version:
             return list(years)
         whole = {path for path, file in manifest.files() if self._has_size(path, file)}
-        if not {f"closes/{symbol}.parquet", f"splits/{symbol}.parquet"} <= whole:
+        chain = {chain_path(symbol, year) for year in manifest.years}
+        if {path for path, _ in manifest.files()} - chain - whole:
             return list(years)
         return [y for y in years if y not in manifest.years or chain_path(symbol, y) not in whole]
 
-    def pull(self, source: Source, symbol: str, years: Sequence[int], done: Callable[[int], None]) -> Manifest:
-        """Bring the missing years of a symbol from its source, and its closes and splits with them.
+    def whole(self, manifest: Manifest, year: int) -> pl.DataFrame | None:
+        """Give the cached quotes of a year; None where there are none, or the file is not as it was written."""
+        file = manifest.years.get(year)
+        path = self.folder / chain_path(manifest.symbol, year)
+        if file is None or not path.is_file() or sha256(path.read_bytes()).hexdigest() != file.sha256:
+            return None
+        return pl.read_parquet(path)
 
-        Parameters
-        ----------
-        source : Source
-        symbol : str
-        years : sequence of int
-            The years that must be covered afterwards.
-        done : callable
-            Told the number of rows after each year written.
+    def write(self, path: str, frame: pl.DataFrame) -> CachedFile:
+        """Write a file below the source's folder; give what a manifest says of it."""
+        buffer = io.BytesIO()
+        frame.write_parquet(buffer, compression="zstd", statistics=True)
+        data = buffer.getvalue()
+        write_atomically(self.folder / path, data)
+        return CachedFile(
+            rows=frame.height, bytes=len(data), sha256=sha256(data).hexdigest(), content=content_hash(frame)
+        )
 
-        Returns
-        -------
-        Manifest
+    def save(self, manifest: Manifest) -> None:
+        """Write a manifest: what it names exists from now on."""
+        write_atomically(self.folder / "manifest" / f"{manifest.symbol}.json", msgspec.json.encode(manifest))
 
-        Raises
-        ------
-        SourceError
-            From the source.
-        StorageError
-            When the cache cannot be written. What was whole before stays so.
-        """
-        with storage_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock"):
-            missing = self.missing_years(symbol, years, source.version)
-            old = self.manifest(symbol)
-            if old is not None and not missing:
-                return old
-            current = old.years if old is not None and old.version == source.version else {}
-            kept = {year: file for year, file in current.items() if year not in missing}
-            for year, frame in source.chain(symbol, missing):
-                kept[year] = self._write(chain_path(symbol, year), _sorted_chain(frame))
-                done(frame.height)
-            empty = pl.DataFrame(schema=_CHAIN_SCHEMA)
-            for year in set(missing) - set(kept):
-                kept[year] = self._write(chain_path(symbol, year), empty)
-            manifest = Manifest(
-                symbol=symbol,
-                label=source.label,
-                version=source.version,
-                years=kept,
-                closes=self._write(f"closes/{symbol}.parquet", source.closes(symbol)),
-                splits=self._write(f"splits/{symbol}.parquet", source.splits(symbol)),
-            )
-            self._save(manifest)
-            return manifest
+    def remove_leftovers(self) -> None:
+        """Delete the temporary files of pulls that were killed."""
+        for path in self.folder.glob("*/**/.*.tmp"):
+            path.unlink(missing_ok=True)
 
     def fingerprint(self, manifest: Manifest, years: Iterable[int]) -> str:
         """Give the hash of the values that jobs on these years may look at.
@@ -175,7 +125,7 @@ class Cache:
         wanted = {*years, UNDATED}
         paths = [chain_path(manifest.symbol, y) for y, f in sorted(manifest.years.items()) if y in wanted and f.rows]
         frames = [pl.read_parquet(self.folder / path) for path in paths]
-        return pl.concat(frames) if frames else pl.DataFrame(schema=_CHAIN_SCHEMA)
+        return pl.concat(frames) if frames else pl.DataFrame(schema=CHAIN_SCHEMA)
 
     def closes(self, symbol: str) -> pl.DataFrame:
         """Give the cached closes of a symbol."""
@@ -185,10 +135,21 @@ class Cache:
         """Give the cached splits of a symbol."""
         return pl.read_parquet(self.folder / f"splits/{symbol}.parquet")
 
-    def damaged(self, manifest: Manifest) -> list[tuple[str, str]]:
+    def rates(self) -> Rates | None:
+        """Give what is cached of the yields of the treasury; None when nothing is."""
+        try:
+            return msgspec.json.decode((self.folder / "rates.json").read_bytes(), type=Rates)
+        except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+            return None
+
+    def save_rates(self, rates: Rates) -> None:
+        """Enter the yields, which are written before."""
+        write_atomically(self.folder / "rates.json", msgspec.json.encode(rates))
+
+    def damaged(self, entry: Manifest | Rates) -> list[tuple[str, str]]:
         """Give each file that is not as it was written, with what is wrong with it."""
         faults = []
-        for path, file in manifest.files():
+        for path, file in entry.files():
             full = self.folder / path
             if not full.is_file():
                 faults.append((path, "is missing"))
@@ -202,10 +163,7 @@ class Cache:
         kept = {y: file for y, file in manifest.years.items() if chain_path(manifest.symbol, y) not in gone}
         for path in gone:
             (self.folder / path).unlink(missing_ok=True)
-        self._save(structs.replace(manifest, years=kept))
-
-    def _save(self, manifest: Manifest) -> None:
-        write_atomically(self.folder / "manifest" / f"{manifest.symbol}.json", msgspec.json.encode(manifest))
+        self.save(structs.replace(manifest, years=kept))
 
     def _has_size(self, path: str, file: CachedFile) -> bool:
         try:
@@ -213,44 +171,14 @@ class Cache:
         except OSError:
             return False
 
-    def _write(self, path: str, frame: pl.DataFrame) -> CachedFile:
-        buffer = io.BytesIO()
-        frame.write_parquet(buffer, compression="zstd", statistics=True)
-        data = buffer.getvalue()
-        write_atomically(self.folder / path, data)
-        return CachedFile(
-            rows=frame.height, bytes=len(data), sha256=sha256(data).hexdigest(), content=content_hash(frame)
-        )
 
-
-_CHAIN_SCHEMA: dict[str, type[pl.DataType]] = {
+CHAIN_SCHEMA: dict[str, type[pl.DataType]] = {
     "date": pl.Date,
     "expiration": pl.Date,
     "strike": pl.Float64,
     "right": pl.String,
 } | dict.fromkeys(CHAIN_COLUMNS[4:], pl.Float64)
-
-
-def _sorted_chain(frame: pl.DataFrame) -> pl.DataFrame:
-    if frame.schema != _CHAIN_SCHEMA:
-        raise SourceError(f"the source gave {dict(frame.schema)}, expected {_CHAIN_SCHEMA}")
-    # Stable, since of equal keys the last one read counts.
-    return frame.sort("date", "expiration", "right", "strike", maintain_order=True)
-
-
-def content_hash(frame: pl.DataFrame) -> str:
-    """Give a hash of a frame's values in their order, whatever library wrote or reads them."""
-    digest = sha256()
-    for column in frame.get_columns():
-        if column.dtype == pl.String:
-            column = column.replace_strict({"put": 0, "call": 1}, default=-1, return_dtype=pl.Int8)
-        elif column.dtype == pl.Date:
-            column = column.cast(pl.Int32).fill_null(-(2**31))
-        else:
-            column = column.fill_null(np.nan)
-        digest.update(f"{column.name}:{column.len()}".encode())
-        digest.update(np.ascontiguousarray(column.to_numpy()).tobytes())
-    return digest.hexdigest()
+"""The columns of a year's file, whatever else a source calls or orders them."""
 
 
 def cached_sources(root: Path) -> list[Cache]:

@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 from polars import selectors as cs
 
-from options_bt.data.cache import Cache, Manifest, cached_sources
+from options_bt.data.cache import Cache, cached_sources
+from options_bt.data.manifest import Manifest
 from options_bt.data.market import Chain, Market
 from options_bt.data.prepare import DamagedCacheError, prepared
 from options_bt.data.source import UNDATED

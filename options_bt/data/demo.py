@@ -30,13 +30,14 @@ from options_bt.data.simulation import (
     price_path,
     uniforms,
 )
+from options_bt.data.source import Snapshot
 
 Profile = Literal["sparse", "dense"]
 GENERATOR_VERSION: Final = 1
 """Raised with every change of a generated number, so that no older cache is taken for current."""
 
 
-class DemoSource:
+class DemoSource(Snapshot):
     """A source of simulated chains, closes and splits; nothing in it is market data.
 
     A symbol's prices depend on the seed and the symbol alone, so both profiles show one market.

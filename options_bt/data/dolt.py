@@ -1,50 +1,60 @@
 """The `mysql://` source: DoltHub's option chains, served by a Dolt SQL server or any MySQL server.
 
-A symbol's year is read as one point look-up per calendar day: the primary key begins with the date, and a range of
-dates together with a symbol would make Dolt read every symbol of the range. Rows come as one text column that polars
-parses, since Decimal objects cost many times as much.
+Rows come as one text column that polars parses, since Decimal objects cost many times as much; `access` says how they
+are found.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from calendar import isleap
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from shutil import rmtree
 
 import polars as pl
 
-from options_bt.data.mysql import AbsentError, parsed
-from options_bt.data.tables import CHAIN, CHAIN_GREEKS, CLOSES, SPLITS, WITHOUT, Schema, as_chain
-from options_bt.errors import SourceError, nearest
+from options_bt.data.access import Days, Scan, Table, looked_up, scan_is_quicker, years_wanted
+from options_bt.data.address import parsed
+from options_bt.data.columns import faults_of, require
+from options_bt.data.mysql import AbsentError, Server
+from options_bt.data.revisions import Revisions
+from options_bt.data.sampling import days_of, rows_and_symbols, symbols_on
+from options_bt.data.source import Increment, Read
+from options_bt.data.tables import (
+    CHAIN,
+    CHAIN_GREEKS,
+    CLOSES,
+    DIVIDENDS,
+    RATES,
+    SPLITS,
+    VOLATILITY,
+    WITHOUT,
+    Schema,
+    as_chain,
+)
+from options_bt.errors import SourceError
 
 logger = logging.getLogger(__name__)
 
 _SAMPLED_DATES = 40
 
-_TEXTS = r"(var)?char|(tiny|medium|long)?text|enum"
-_TYPES = {
-    pl.Date: rf"date|datetime|timestamp|{_TEXTS}",
-    pl.Float64: rf"(tiny|small|medium|big)?int|decimal|float|double|{_TEXTS}",
-    pl.String: _TEXTS,
-}
-"""The types of a server's columns that can be read as ours."""
-
 
 class DoltSource:
-    """Quotes from `option_chain` of one database, closes and splits from `ohlcv` and `split` of another.
+    """Quotes from `option_chain` of one database, closes, splits and dividends from another, rates from a third.
 
     Nothing is connected to before the first question.
 
     Parameters
     ----------
     text : str
-        ``mysql://user[:password]@host[:port][?options=NAME&stocks=NAME]``; user and password percent-encoded,
-        the password from the environment variable MYSQL_PWD or from ~/.my.cnf where it is not given, the port
-        3306, the databases ``options`` and ``stocks``. ``as_of=REVISION`` and ``stocks_as_of=REVISION`` read a
-        commit, branch or tag of a Dolt database.
+        ``mysql://user[:password]@host[:port][?options=NAME&stocks=NAME&rates=NAME]``; user and password
+        percent-encoded, the password from the environment variable MYSQL_PWD or from ~/.my.cnf where it is not
+        given, the port 3306, the databases ``options``, ``stocks`` and ``rates``. ``as_of=REVISION`` and
+        ``stocks_as_of=REVISION`` read a commit, branch or tag of a Dolt database; ``unix_socket=PATH`` reads through
+        a socket; ``ssl_mode`` and ``ssl_ca`` are those of MySQL's clients.
 
     Raises
     ------
@@ -54,13 +64,15 @@ class DoltSource:
     """
 
     def __init__(self, text: str) -> None:
-        self._server, self._options, self._stocks = parsed(text)
-        place = f"{self._server.host.replace(':', '_')}-{self._server.port}"
-        other = "" if self._stocks == "stocks" else f"+{self._stocks}"
-        # A revision of a database has a folder of its own in the cache.
-        self.name = f"mysql-{place}-{self._options}{other}".replace("/", "@")
+        address = parsed(text)
+        self._server = Server(address)
+        self._options, self._stocks, self._rates = address.options, address.stocks, address.rates
+        self._revisions = Revisions(self._server, self._options)
+        self.name = address.name
         self.label = f"database {self._options} at {self._server.place}"
         self._absent: set[str] = set()
+        self._scans: dict[str, Scan] = {}
+        self._extents: dict[str, Days | None] = {}
 
     @cached_property
     def version(self) -> str:
@@ -68,15 +80,21 @@ class DoltSource:
 
         A server that is not Dolt shows new dates, but not that old rows were changed.
         """
-        self._server.columns(self._options, "option_chain")
-        if not self._server.is_dolt(self._options):
+        if not self._is_dolt:
             extent = self.extent()
             return f"unversioned-{extent[1] if extent else 'empty'}"
-        tables = [(self._options, "option_chain")]
-        tables += [(self._stocks, table) for table in ("ohlcv", "split") if self._stocks_columns(table) is not None]
-        return "-".join(
-            self._server.query(place, "SELECT dolt_hashof_table(%s)", table)[0][0] for place, table in tables
+        optional = ["volatility_history"] if self._columns(self._options, "volatility_history") else []
+        stocks = [table for table in ("ohlcv", "split", "dividend") if self._columns(self._stocks, table)]
+        hashes = (
+            self._revisions.hashes(["option_chain", *optional]),
+            Revisions(self._server, self._stocks).hashes(stocks),
         )
+        return " ".join(filter(None, hashes))
+
+    @cached_property
+    def revision(self) -> str:
+        """The Dolt commit that the quotes are read at; empty elsewhere, and with uncommitted changes to them."""
+        return self._revisions.commit() if self._is_dolt else ""
 
     def symbols(self) -> list[str]:
         """Give the symbols of the last quote date and of 40 dates spread evenly over all of them, sorted.
@@ -89,25 +107,44 @@ class DoltSource:
 
     def extent(self) -> tuple[date, date] | None:
         """Give the first and last quote date, from the two ends of the primary key."""
-        return self._extent(self._options, "option_chain")
+        return days_of(self._server, self._options, "option_chain")
+
+    def gather(self, wanted: Mapping[str, Sequence[int]], folder: Path, read: Read) -> None:
+        """Scan the tables that are keyed by date, those of them that a scan reads quicker than look-ups do."""
+        state = sha256(f"{self.version} {self._options} {self._stocks}".encode()).hexdigest()[:16]
+        for old in set(folder.glob("*")) - {folder / state}:
+            rmtree(old)
+        for table, symbols_by_year in self._wanted_by_date(wanted):
+            days = self._days(table)
+            if not (days and symbols_by_year):
+                continue
+            rows, there = rows_and_symbols(self._server, table.database, table.name, days.last)
+            if scan_is_quicker(max(symbols_by_year.values()), rows, there):
+                self._scans[table.name] = scan = Scan(self._server, table, folder / state / table.name)
+                for year, symbols in symbols_by_year.items():
+                    scan.gather(year, days.of(year), _times(symbols if table is self._chain_table else 0, read))
+
+    def increment(self, symbol: str, since: str) -> Increment | None:
+        """Give the quotes of the dates that `dolt_diff` names; None where the revision is not there any more."""
+        if not (since and self.revision):
+            return None
+        dates = self._revisions.changed(symbol, since, self.revision)
+        if dates is None:
+            return None
+        return Increment(dates, as_chain(looked_up(self._server, self._chain_table, symbol, dates)))
 
     def chain(self, symbol: str, years: Sequence[int]) -> Iterator[tuple[int, pl.DataFrame]]:
         """Give the quotes of a symbol by year; none without a date, which is part of the primary key."""
-        columns = self._server.columns(self._options, "option_chain")
-        _require(columns, ("act_symbol", *CHAIN), f"{self.label}: option_chain")
         for year in years:
-            where = f"{_days_of(year)} AND act_symbol = %s"
-            frame = self._server.frame(self._options, "option_chain", {**CHAIN, **CHAIN_GREEKS}, where, symbol)
+            frame = self._rows(self._chain_table, symbol, year)
             if frame.height:
                 yield year, as_chain(frame)
 
     def closes(self, symbol: str) -> pl.DataFrame:
         """Give the closes in the `ohlcv` table; none without the table."""
-        extent = self._extent(self._stocks, "ohlcv") if self._has_stocks("ohlcv", CLOSES) else None
-        if extent is None:
+        if not self._has_stocks("ohlcv", CLOSES):
             return pl.DataFrame(schema=CLOSES)
-        conditions = [f"{_days_of(year)} AND act_symbol = %s" for year in range(extent[0].year, extent[1].year + 1)]
-        return pl.concat(self._server.frame(self._stocks, "ohlcv", CLOSES, where, symbol) for where in conditions)
+        return self._all_rows(Table(self._stocks, "ohlcv", CLOSES), symbol)
 
     def splits(self, symbol: str) -> pl.DataFrame:
         """Give the splits in the `split` table; none without the table."""
@@ -115,14 +152,29 @@ class DoltSource:
             return pl.DataFrame(schema=SPLITS)
         return self._server.frame(self._stocks, "split", SPLITS, "act_symbol = %s", symbol)
 
+    def extras(self, symbol: str) -> dict[str, pl.DataFrame]:
+        """Give the dividends and the volatility history, of the two those that are there."""
+        found = {}
+        if self._columns(self._stocks, "dividend"):
+            found["dividends"] = self._server.frame(self._stocks, "dividend", DIVIDENDS, "act_symbol = %s", symbol)
+        if self._columns(self._options, "volatility_history"):
+            found["volatility"] = self._all_rows(Table(self._options, "volatility_history", VOLATILITY), symbol)
+        return found
+
+    def rates(self) -> pl.DataFrame | None:
+        """Give the yields in `us_treasury`; None without the table."""
+        if not self._columns(self._rates, "us_treasury"):
+            return None
+        return self._server.frame(self._rates, "us_treasury", RATES, "TRUE").sort("date")
+
     def problems(self) -> list[str]:
         """Give what is not there or may not be read of the stocks database, and whether deltas are not there."""
-        faults = self._faults(self._options, "option_chain", CHAIN)
+        faults = faults_of(self._server, self._options, "option_chain", CHAIN)
         known = "delta" in self._server.columns(self._options, "option_chain")
         remarks = [] if known else [f"{self.label}: option_chain has no column 'delta': {WITHOUT['delta']}"]
         for table, schema in (("ohlcv", CLOSES), ("split", SPLITS)):
             try:
-                faults += self._faults(self._stocks, table, schema)
+                faults += faults_of(self._server, self._stocks, table, schema)
             except AbsentError as error:
                 self._absent.add(table)
                 remarks.append(f"{str(error).removeprefix('source: ')}. Without {table} {WITHOUT[table]}")
@@ -130,97 +182,75 @@ class DoltSource:
             raise SourceError("source: " + "; ".join(faults))
         return remarks
 
-    def _faults(self, database: str, table: str, schema: Schema) -> list[str]:
-        """Name the columns of a table that are missing or of a type that cannot be read."""
-        at = f"database {database} at {self._server.place}: {table}"
-        types = self._server.types(database, table)
-        wanted: Schema = {"act_symbol": pl.String, **schema}
-        missing = [f"{name!r}{nearest(name, types)}" for name in wanted if name not in types]
-        wrong = [
-            f"{at}: column {name!r} has the type {types[name]}; allowed: {_form(dtype)}"
-            for name, dtype in wanted.items()
-            if name in types and not re.match(rf"({_TYPES[dtype]})\b", types[name], re.IGNORECASE)
-        ]
-        return [f"{at} has no column {', '.join(missing)}; it has: {', '.join(types)}", *wrong] if missing else wrong
-
     @cached_property
     def _symbols(self) -> list[str]:
-        columns = self._server.columns(self._options, "option_chain")
-        _require(columns, ("act_symbol", *CHAIN), f"{self.label}: option_chain")
-        extent = self.extent()
-        if extent is None:
+        if self._days(self._chain_table) is None:
             return []
-        try:
-            small = "act_symbol" in self._server.columns(self._options, "volatility_history")
-        except AbsentError:
-            small = False
-        sampled = self._symbols_of("volatility_history" if small else "option_chain", _SAMPLED_DATES)
-        return sorted(sampled | self._symbols_of("option_chain", 1))
-
-    def _symbols_of(self, table: str, count: int) -> set[str]:
-        """Give the symbols that a table has on its last date and on up to `count` - 1 dates before."""
-        extent = self._extent(self._options, table)
-        if extent is None:
-            return set()
-        first, last = extent
-        steps = {last - (last - first) * step / max(count - 1, 1) for step in range(count)}
-        seek = f"SELECT date FROM `{table}` WHERE date >= %s ORDER BY date LIMIT 1"
-        dates = {_date(self._server.query(self._options, seek, str(step))[0][0]) for step in steps}
-        rows = self._server.query(
-            self._options, f"SELECT DISTINCT act_symbol FROM `{table}` WHERE {_on(sorted(dates))}"
+        small = "act_symbol" in self._columns(self._options, "volatility_history")
+        many = symbols_on(
+            self._server, self._options, "volatility_history" if small else "option_chain", _SAMPLED_DATES
         )
-        return {row[0] for row in rows}
+        return sorted(many | symbols_on(self._server, self._options, "option_chain", 1))
 
-    def _extent(self, database: str, table: str) -> tuple[date, date] | None:
-        _require(
-            self._server.columns(database, table), ("date",), f"database {database} at {self._server.place}: {table}"
-        )
-        ends = [
-            self._server.query(database, f"SELECT date FROM `{table}` ORDER BY date {order} LIMIT 1")
-            for order in ("ASC", "DESC")
-        ]
-        if not all(ends):
-            return None
-        return _date(ends[0][0][0]), _date(ends[1][0][0])
+    @cached_property
+    def _is_dolt(self) -> bool:
+        self._server.columns(self._options, "option_chain")
+        return self._server.is_dolt(self._options)
+
+    @cached_property
+    def _chain_table(self) -> Table:
+        """The quotes, on Dolt of one commit, so that what changes while a pull goes on is not half in it."""
+        require(self._server, self._options, "option_chain", ("act_symbol", *CHAIN))
+        database = self._revisions.at(self.revision) if self.revision else self._options
+        return Table(database, "option_chain", {**CHAIN, **CHAIN_GREEKS})
+
+    def _wanted_by_date(self, wanted: Mapping[str, Sequence[int]]) -> Iterator[tuple[Table, dict[int, int]]]:
+        """Give each table that is keyed by date, with the years wanted of it and by how many symbols."""
+        yield self._chain_table, years_wanted(wanted.values())
+        side = [Table(self._stocks, "ohlcv", CLOSES)] if self._has_stocks("ohlcv", CLOSES) else []
+        if self._columns(self._options, "volatility_history"):
+            side.append(Table(self._options, "volatility_history", VOLATILITY))
+        for table in side:
+            days = self._days(table)
+            yield table, dict.fromkeys(range(days.first.year, days.last.year + 1), len(wanted)) if days else {}
+
+    def _days(self, table: Table) -> Days | None:
+        if table.name not in self._extents:
+            self._extents[table.name] = days_of(self._server, table.database, table.name)
+        return self._extents[table.name]
+
+    def _rows(self, table: Table, symbol: str, year: int) -> pl.DataFrame:
+        scan = self._scans.get(table.name)
+        if scan and scan.holds(year):
+            return scan.rows(symbol, year)
+        days = self._days(table)
+        return looked_up(self._server, table, symbol, days.of(year).each() if days else ())
+
+    def _all_rows(self, table: Table, symbol: str) -> pl.DataFrame:
+        days = self._days(table)
+        years = range(days.first.year, days.last.year + 1) if days else range(0)
+        frames = [self._rows(table, symbol, year) for year in years]
+        return pl.concat(frames) if frames else pl.DataFrame(schema=table.schema)
 
     def _has_stocks(self, table: str, schema: Schema) -> bool:
-        columns = self._stocks_columns(table)
-        if columns is not None:
-            _require(columns, ("act_symbol", *schema), f"database {self._stocks} at {self._server.place}: {table}")
-        return columns is not None
+        columns = self._columns(self._stocks, table)
+        if columns:
+            require(self._server, self._stocks, table, ("act_symbol", *schema))
+        return bool(columns)
 
-    def _stocks_columns(self, table: str) -> list[str] | None:
-        """Give the columns of a stocks table; None, with one warning, where it is absent or may not be read."""
+    def _columns(self, database: str, table: str) -> Iterable[str]:
+        """Give the columns of a table that a run can do without; none where it is absent or may not be read."""
         if table in self._absent:
-            return None
+            return ()
         try:
-            return self._server.columns(self._stocks, table)
+            return self._server.columns(database, table)
         except AbsentError as error:
             self._absent.add(table)
-            logger.warning("%s: no %s", error, "closes" if table == "ohlcv" else "splits")
-            return None
+            if table in WITHOUT:
+                logger.warning("%s: no %s", error, "closes" if table == "ohlcv" else "splits")
+            return ()
 
 
-def _days_of(year: int) -> str:
-    return _on(date(year, 1, 1) + timedelta(day) for day in range(366 if isleap(year) else 365))
-
-
-def _on(days: Iterable[date]) -> str:
-    """Give the condition that Dolt and MySQL answer with one look-up per day."""
-    listed = ", ".join(f"'{day}'" for day in days)
-    return f"date IN ({listed})"
-
-
-def _form(dtype: type[pl.DataType]) -> str:
-    return {pl.Date: "date", pl.Float64: "decimal or another number", pl.String: "varchar"}[dtype]
-
-
-def _date(text: str) -> date:
-    return date.fromisoformat(text[:10])
-
-
-def _require(columns: Sequence[str], wanted: Sequence[str], table: str) -> None:
-    for name in wanted:
-        if name not in columns:
-            has = ", ".join(columns)
-            raise SourceError(f"source: {table} has no column {name!r}{nearest(name, columns)}; it has: {has}")
+def _times(count: int, read: Read) -> Read:
+    """Give what tells `read` of shares of a year that so many symbols want."""
+    return lambda share, rows: read(share * count, rows)

@@ -11,23 +11,37 @@ from typing import cast
 
 import polars as pl
 
-from options_bt.data.source import UNDATED
-from options_bt.data.tables import CHAIN, CHAIN_GREEKS, CLOSES, SPLITS, WITHOUT, Schema, as_chain, typed
+from options_bt.data.source import UNDATED, Snapshot
+from options_bt.data.tables import (
+    CHAIN,
+    CHAIN_GREEKS,
+    CLOSES,
+    DIVIDENDS,
+    RATES,
+    SPLITS,
+    VOLATILITY,
+    WITHOUT,
+    Schema,
+    as_chain,
+    typed,
+)
 from options_bt.errors import SourceError, nearest
 
 _SYMBOL: Schema = {"act_symbol": pl.String}
+_TABLES = ("option_chain", "ohlcv", "split", "dividend", "volatility_history", "us_treasury")
 _LOOKED_AT = 10_000
 """Rows whose values tell whether a column can be read."""
-_KNOWN = tuple(dict.fromkeys((*_SYMBOL, *CHAIN, *CHAIN_GREEKS, *CLOSES, *SPLITS)))
+_KNOWN = tuple(dict.fromkeys((*_SYMBOL, *CHAIN, *CHAIN_GREEKS, *CLOSES, *SPLITS, *DIVIDENDS)))
 
 
-class FilesSource:
-    """Quotes, closes and splits from `option_chain`, `ohlcv` and `split` tables in a folder.
+class FilesSource(Snapshot):
+    """Quotes, closes and splits from `option_chain`, `ohlcv` and `split` tables in a folder, and more where it is.
 
     Parameters
     ----------
     folder : str
-        ``option_chain.parquet`` or ``.csv`` must be there; the other two may be.
+        ``option_chain.parquet`` or ``.csv`` must be there; ``ohlcv``, ``split``, ``dividend``,
+        ``volatility_history`` and ``us_treasury`` may be.
     columns : mapping
         Our column name (DoltHub's) to the one in the files, where they differ.
 
@@ -52,6 +66,11 @@ class FilesSource:
         self._chain = self._table("option_chain", CHAIN, CHAIN_GREEKS)
         self._closes = self._table("ohlcv", CLOSES) if "ohlcv" in self._scans else None
         self._splits = self._table("split", SPLITS) if "split" in self._scans else None
+        more: dict[str, tuple[str, Schema, Schema]] = {
+            "dividends": ("dividend", DIVIDENDS, {}),
+            "volatility": ("volatility_history", {"date": pl.Date}, VOLATILITY),
+        }
+        self._more = {key: self._table(*table) for key, table in more.items() if table[0] in self._scans}
         place = sha256(repr((str(self._folder.resolve()), sorted(columns.items()))).encode()).hexdigest()[:8]
         self.name = f"files-{re.sub(r'[^A-Za-z0-9.-]+', '-', self._folder.resolve().name) or 'root'}-{place}"
         self.label = f"files in {self._folder}"
@@ -87,6 +106,23 @@ class FilesSource:
     def splits(self, symbol: str) -> pl.DataFrame:
         """Give the splits in the `split` table; none without the table."""
         return self._rows_of(self._splits, symbol, SPLITS)
+
+    def extras(self, symbol: str) -> dict[str, pl.DataFrame]:
+        """Give the dividends and the volatility history, of the two those that are there."""
+        schemas = {"dividends": DIVIDENDS, "volatility": VOLATILITY}
+        return {key: self._rows_of(table, symbol, schemas[key]) for key, table in self._more.items()}
+
+    def rates(self) -> pl.DataFrame | None:
+        """Give the yields in the `us_treasury` table; None without the table."""
+        if "us_treasury" not in self._scans:
+            return None
+        path, table = self._scans["us_treasury"]
+        found = table.collect_schema()
+        if "date" not in found:
+            raise SourceError(f"source: {path} has no column 'date'; it has: {', '.join(found)}")
+        return self._collected(
+            table.select(self._read(name, found, dtype).alias(name) for name, dtype in RATES.items())
+        )
 
     def problems(self) -> list[str]:
         """Give tables and deltas that are not there; SourceError names columns whose first values cannot be read."""
@@ -132,7 +168,7 @@ class FilesSource:
     def _paths(self) -> list[Path]:
         """Give the tables that are there, one file each."""
         found = []
-        for table in ("option_chain", "ohlcv", "split"):
+        for table in _TABLES:
             paths = [path for kind in ("parquet", "csv") if (path := self._folder / f"{table}.{kind}").is_file()]
             if len(paths) > 1:
                 raise SourceError(f"source: {self._folder} has both {paths[0].name} and {paths[1].name}; keep one")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shutil import rmtree
 from typing import NamedTuple
 
 from options_bt.data.cache import Cache
 from options_bt.data.market import MARKET_FORMAT, Market, build_market, damaged_files, open_market, save_market
+from options_bt.data.pulling import pull_rates, pull_symbol, refresh
 from options_bt.data.source import Source, require_symbols
 from options_bt.errors import SourceError
 
 logger = logging.getLogger(__name__)
+
+Reading = Callable[[float, int, str], None]
 
 
 class Prepared(NamedTuple):
@@ -53,15 +57,13 @@ def covered_years(source: Source, years: Sequence[int]) -> list[int]:
     return covered
 
 
-def pull(
-    source: Source, cache: Cache, symbols: Sequence[str], years: Sequence[int], rows: Callable[[str, int], None]
-) -> None:
+def pull(source: Source, cache: Cache, symbols: Sequence[str], years: Sequence[int], read: Reading) -> None:
     """Bring into the cache what is missing of these symbols and years.
 
     Parameters
     ----------
-    rows : callable
-        Told a symbol and a number of rows after each year that was written.
+    read : callable
+        Told, now and then, how many symbol-years more are behind, how many rows more were read, and of what.
 
     Raises
     ------
@@ -72,9 +74,38 @@ def pull(
     """
     require_symbols(source, symbols)
     covered = covered_years(source, years)
-    for symbol in symbols:
-        manifest = cache.pull(source, symbol, covered, lambda count, symbol=symbol: rows(symbol, count))  # type: ignore[misc]  # a lambda's default has no type
-        logger.debug("%s: %d quotes cached", symbol, sum(file.rows for file in manifest.years.values()))
+    scan = cache.folder / "scan"
+    with cache.locked():
+        cache.remove_leftovers()
+        wanted = missing_data(source, cache, symbols, covered)
+        if old := [symbol for symbol in wanted if cache.manifest(symbol)]:
+            source.gather(dict.fromkeys(old, ()), scan, lambda symbol_years, rows: None)
+        for symbol in old:
+            refresh(cache, source, symbol)
+        missing = missing_data(source, cache, symbols, covered)
+        for symbol in old:
+            read(len(wanted[symbol]) - len(missing.get(symbol, ())), 0, symbol)
+        _bring(source, cache, missing, scan, read)
+        pull_rates(cache, source)
+        rmtree(scan, ignore_errors=True)
+
+
+def _bring(source: Source, cache: Cache, missing: Mapping[str, Sequence[int]], scan: Path, read: Reading) -> None:
+    """Pull these years; what is read ahead counts nine tenths of its way, as it takes about so much of the time."""
+    total, ahead = sum(map(len, missing.values())), 0.0
+
+    def reading(symbol_years: float, rows: int) -> None:
+        nonlocal ahead
+        ahead += 0.9 * symbol_years
+        read(0.9 * symbol_years, rows, "all symbols")
+
+    source.gather(missing, scan, reading)
+    for symbol, years in missing.items():
+
+        def done(year: int, rows: int, symbol: str = symbol) -> None:
+            read((total - ahead) / total, 0 if ahead else rows, f"{symbol} {year}")
+
+        pull_symbol(cache, source, symbol, years, done)
 
 
 def prepared(cache: Cache, symbol: str, years: Sequence[int]) -> Prepared:

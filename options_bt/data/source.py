@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from options_bt.errors import SourceError, nearest
@@ -21,6 +22,17 @@ GREEKS = ("iv", "delta", "gamma", "theta", "vega", "rho")
 CHAIN_COLUMNS = ("date", "expiration", "strike", "right", "bid", "ask", *GREEKS)
 
 
+Read = Callable[[float, int], None]
+"""Told, while a source reads, how many symbol-years (a part of one as a fraction) and how many rows it has read."""
+
+
+class Increment(NamedTuple):
+    """What changed of a symbol since a revision: the dates whose quotes differ, and all quotes that they have now."""
+
+    dates: list[date]
+    quotes: pl.DataFrame
+
+
 class Source(Protocol):
     """A place that option chains come from; only the planning process talks to one.
 
@@ -31,7 +43,9 @@ class Source(Protocol):
     label : str
         For people; says so when the data is simulated. Never holds a password.
     version : str
-        Changes whenever the data may have changed: what was cached under another version is pulled again.
+        Changes whenever the data may have changed: what was cached under another version is brought up to date.
+    revision : str
+        Names the state of the quotes that is read, for `increment` later; empty where the source keeps no history.
     """
 
     @property
@@ -49,12 +63,29 @@ class Source(Protocol):
         """Give the version."""
         ...
 
+    @property
+    def revision(self) -> str:
+        """Give the revision."""
+        ...
+
     def symbols(self) -> list[str]:
         """Give the symbols that have quotes."""
         ...
 
     def extent(self) -> tuple[date, date] | None:
         """Give the first and last quote date over all symbols; None when there are none."""
+        ...
+
+    def gather(self, wanted: Mapping[str, Sequence[int]], folder: Path, read: Read) -> None:
+        """Read ahead for many symbols and their years where that is quicker than one after the other.
+
+        What was read lies in `folder` until that is deleted, and the methods below then answer from it. A source
+        that was stopped while it gathered goes on from what is whole in the same folder.
+        """
+        ...
+
+    def increment(self, symbol: str, since: str) -> Increment | None:
+        """Give what changed of a symbol's quotes since a revision; None where the source cannot say."""
         ...
 
     def chain(self, symbol: str, years: Sequence[int]) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -74,6 +105,18 @@ class Source(Protocol):
         """Give the splits of a symbol: ``ex_date``, ``to_factor``, ``for_factor``."""
         ...
 
+    def extras(self, symbol: str) -> dict[str, pl.DataFrame]:
+        """Give the tables that not every source has, of those that it has.
+
+        ``dividends``: ``ex_date, amount`` (dollars per share). ``volatility``: ``date`` and DoltHub's historical
+        and implied volatilities (per year), null where it has none.
+        """
+        ...
+
+    def rates(self) -> pl.DataFrame | None:
+        """Give the yields of the treasury by ``date``, in percent; None where the source has none."""
+        ...
+
     def problems(self) -> list[str]:
         """Give what a run can do without, and what follows: tables and columns that are not there.
 
@@ -83,6 +126,27 @@ class Source(Protocol):
             Naming all that no run can do without: columns that are missing, or cannot be read as their type.
         """
         ...
+
+
+class Snapshot:
+    """What a source answers that keeps no history, reads nothing ahead and has quotes, closes and splits alone."""
+
+    revision = ""
+
+    def gather(self, wanted: Mapping[str, Sequence[int]], folder: Path, read: Read) -> None:
+        """Do nothing."""
+
+    def increment(self, symbol: str, since: str) -> Increment | None:
+        """Give None: what changed is not known."""
+        return None
+
+    def extras(self, symbol: str) -> dict[str, pl.DataFrame]:
+        """Give no tables."""
+        return {}
+
+    def rates(self) -> pl.DataFrame | None:
+        """Give None."""
+        return None
 
 
 def open_source(text: str, columns: Mapping[str, str] | None = None) -> Source:

@@ -29,6 +29,23 @@ CLOSES: Schema = {"date": pl.Date, "close": pl.Float64}
 SPLITS: Schema = {"ex_date": pl.Date, "to_factor": pl.Float64, "for_factor": pl.Float64}
 """What `split` must have, besides act_symbol."""
 
+DIVIDENDS: Schema = {"ex_date": pl.Date, "amount": pl.Float64}
+"""What `dividend` must have, besides act_symbol."""
+
+VOLATILITY: Schema = {"date": pl.Date} | {
+    f"{kind}_{what}": pl.Float64
+    for kind in ("hv", "iv")
+    for what in ("current", "week_ago", "month_ago", "year_high", "year_low")
+}
+"""What `volatility_history` may have, besides act_symbol."""
+
+RATES: Schema = {"date": pl.Date} | {
+    f"{count}_{unit}": pl.Float64
+    for unit, counts in (("month", (1, 2, 3, 6)), ("year", (1, 2, 3, 5, 7, 10, 20, 30)))
+    for count in counts
+}
+"""What `us_treasury` may have."""
+
 WITHOUT = {
     "ohlcv": "closes are implied by put-call parity",
     "split": "no position can be followed across a split",

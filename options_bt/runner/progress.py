@@ -13,7 +13,8 @@ from tqdm import tqdm
 logger = logging.getLogger(__name__)
 
 LOG_EVERY = 10.0
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+_ROUNDING = 1e-6
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
 class Progress:
@@ -34,9 +35,12 @@ class Progress:
     """
 
     def __init__(self, what: str, total: int, unit: str, *, done: int = 0, shown: bool = True) -> None:
-        self._what, self._total, self._unit, self._done, self._begun_with = what, total, unit, done, done
+        self._what, self._total, self._unit = what, total, unit
+        self._done: float = done
+        self._begun_with = done
         self._started = self._spoke = time.monotonic()
         self._note = ""
+        self._rows = 0
         self._lines = shown and not sys.stderr.isatty()
         self._bar: tqdm[NoReturn] = tqdm(
             desc=what,
@@ -56,13 +60,20 @@ class Progress:
     ) -> None:
         self._bar.close()
 
-    def advance(self, count: int, note: str = "") -> None:
+    def advance_by_rows(self, count: float, rows: int, note: str) -> None:
+        """Count more units as done, and more rows as read, whose rate is shown."""
+        self._rows += rows
+        elapsed = time.monotonic() - self._started
+        rate = f"{self._rows / elapsed:,.0f} rows/s, " if self._rows and elapsed else ""
+        self.advance(count, rate + note)
+
+    def advance(self, count: float, note: str = "") -> None:
         """Count `count` more units as done; `note` stands behind the numbers."""
         self._done += count
         self._note = note
         self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(count)
-        if self._lines and (time.monotonic() - self._spoke >= LOG_EVERY or self._done == self._total):
+        if self._lines and (time.monotonic() - self._spoke >= LOG_EVERY or self._done >= self._total - _ROUNDING):
             self._spoke = time.monotonic()
             logger.info("%s", self._line())
 
@@ -72,4 +83,4 @@ class Progress:
         left = f", {(self._total - self._done) * elapsed / fresh:.0f} s left" if fresh and elapsed else ""
         percent = 100 * self._done / self._total if self._total else 100
         note = f", {self._note}" if self._note else ""
-        return f"{self._what}: {self._done}/{self._total} {self._unit}s ({percent:.0f}%){left}{note}"
+        return f"{self._what}: {self._done:.0f}/{self._total} {self._unit}s ({percent:.0f}%){left}{note}"

@@ -120,10 +120,8 @@ def _markets(source: Source, cache: Cache, plan: Plan, shown: bool) -> list[Prep
     missing = missing_data(source, cache, symbols, years)
     if missing:
         logger.info("Pulling %s of %s", ", ".join(missing), source.label)
-        with Progress("pull", sum(map(len, missing.values())), "year", shown=shown) as progress:
-            pull(
-                source, cache, list(missing), years, lambda symbol, rows: progress.advance(1, f"{symbol} {rows} quotes")
-            )
+        with Progress("pull", sum(map(len, missing.values())), "symbol-year", shown=shown) as progress:
+            pull(source, cache, list(missing), years, progress.advance_by_rows)
     return [prepared(cache, symbol, years) for symbol in symbols]
 
 

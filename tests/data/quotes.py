@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from options_bt.data.source import CHAIN_COLUMNS, UNDATED
+from options_bt.data.source import CHAIN_COLUMNS, UNDATED, Snapshot
 
 Row = dict[str, Any]
 Closes = Sequence[tuple[date | None, float | None]]
@@ -38,7 +38,7 @@ def splits_frame(rows: Splits) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=schema, orient="row")
 
 
-class TableSource:
+class TableSource(Snapshot):
     """A source whose one symbol has these rows; counts the years it was asked for."""
 
     def __init__(

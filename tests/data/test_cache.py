@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from options_bt.data.cache import Cache, Manifest, cached_sources, chain_path, content_hash
+from options_bt.data.cache import Cache, cached_sources
+from options_bt.data.manifest import Manifest, chain_path, content_hash, rewritten
+from options_bt.data.pulling import pull_symbol
 from options_bt.data.source import UNDATED
 from options_bt.errors import SourceError, StorageError
 from tests.data.quotes import CHAIN_SCHEMA, Row, TableSource, chain_frame, quote
@@ -43,7 +45,7 @@ def source_of(*years: int, version: str = "1", rows: Sequence[Row] = ()) -> Tabl
 
 
 def pulled(cache: Cache, source: TableSource, *years: int) -> Manifest:
-    return cache.pull(source, "X", years, lambda rows: None)
+    return pull_symbol(cache, source, "X", years, lambda year, rows: None)
 
 
 @pytest.fixture
@@ -77,8 +79,8 @@ def test_what_was_pulled_is_what_the_source_gave_sorted(cache: Cache) -> None:
 
 def test_each_year_is_reported_when_it_is_written(cache: Cache) -> None:
     told: list[int] = []
-    cache.pull(source_of(2020, 2022), "X", YEARS, told.append)
-    assert told == [8, 8]
+    pull_symbol(cache, source_of(2020, 2022), "X", YEARS, lambda year, rows: told.append(rows))
+    assert told == [8, 8, 0, 0]
 
 
 def test_what_is_cached_is_not_asked_for_again(cache: Cache) -> None:
@@ -213,41 +215,65 @@ def test_a_content_hash_outlives_parquet_and_chunks(tmp_path_factory: pytest.Tem
 
 
 def test_a_file_that_no_manifest_names_is_not_seen(cache: Cache) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        pulled(cache, DyingSource(rows_of(2020, 2021), CLOSES, SPLITS), 2020, 2021)
-    assert (cache.folder / chain_path("X", 2020)).is_file()
-    assert cache.manifest("X") is None
-    assert list(cache.manifests()) == []
-    assert cache.missing_years("X", [2020, 2021], "1") == [2020, 2021]
-    assert pulled(cache, source_of(2020, 2021), 2020, 2021).years.keys() == {2020, 2021}
+    manifest = pulled(cache, source_of(2020), 2020)
+    (cache.folder / chain_path("X", 2021)).write_bytes((cache.folder / chain_path("X", 2020)).read_bytes())
+    assert cache.missing_years("X", [2020, 2021], "1") == [2021]
+    assert cache.chain(manifest, [2020, 2021]).height == 8
 
 
-def test_a_pull_that_dies_leaves_the_earlier_one_as_it_was(cache: Cache) -> None:
+def test_a_pull_that_dies_keeps_its_whole_years_and_goes_on_with_the_next(cache: Cache) -> None:
     before = pulled(cache, source_of(2020), 2020)
-    chain, fingerprint = cache.chain(before, YEARS), cache.fingerprint(before, YEARS)
+    chain, fingerprint = cache.chain(before, [2020]), cache.fingerprint(before, [2020])
     with pytest.raises(KeyboardInterrupt):
         pulled(cache, DyingSource(rows_of(2021, 2022), CLOSES, SPLITS), 2021, 2022)
     after = cache.manifest("X")
-    assert after == before
-    assert cache.chain(after, YEARS).equals(chain)
-    assert cache.fingerprint(after, YEARS) == fingerprint
+    assert after is not None and after.years.keys() == {2020, 2021}
+    assert cache.chain(after, [2020]).equals(chain)
+    assert cache.fingerprint(after, [2020]) == fingerprint
     assert cache.damaged(after) == []
+    source = source_of(2021, 2022)
+    assert pulled(cache, source, 2021, 2022).years.keys() == {2020, 2021, 2022}
+    assert source.asked == [2022]
 
 
-def test_a_process_that_is_killed_in_a_pull_keeps_no_lock_and_leaves_nothing_that_is_seen(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_in_a_pull_keeps_no_lock(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"
         "from pathlib import Path\n"
         "from options_bt.data.cache import Cache\n"
         "from options_bt.data.demo import DemoSource\n"
-        "Cache(Path(sys.argv[1]), 'demo').pull(DemoSource(), 'SPY', [2019, 2020], lambda rows: os._exit(9))\n"
+        "from options_bt.data.pulling import pull_symbol\n"
+        "cache = Cache(Path(sys.argv[1]), 'demo')\n"
+        "pull_symbol(cache, DemoSource(), 'SPY', [2019, 2020], lambda year, rows: os._exit(9))\n"
     )
     died = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     assert died.returncode == 9
     cache = Cache(tmp_path, "demo")
-    assert (cache.folder / "chain" / "SPY" / "2019.parquet").is_file()
-    assert cache.manifest("SPY") is None
-    assert cache.pull(source_of(2020), "X", [2020], lambda rows: None).symbol == "X"
+    manifest = cache.manifest("SPY")
+    assert manifest is not None and manifest.years.keys() == {2019}
+    assert pull_symbol(cache, source_of(2020), "X", [2020], lambda year, rows: None).symbol == "X"
+
+
+# --- History rewritten -----------------------------------------------------------------------------
+
+
+def test_cached_dates_that_the_source_has_rewritten_are_named(cache: Cache, caplog: pytest.LogCaptureFixture) -> None:
+    pulled(cache, source_of(2020, 2021), 2020, 2021)
+    more = [quote(day(2021, number), date(2030, 1, 18), 90.0, "put") for number in (1, 5)]
+    pulled(cache, source_of(2020, 2021, version="2", rows=more), 2020, 2021)
+    assert caplog.messages == [
+        f"X: the source has rewritten 1 cached date: {day(2021, 1)}; results on the old quotes differ"
+    ]
+
+
+@given(st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)))
+def test_rewritten_dates_are_those_that_changed_and_were_there(old: set[int], new: set[int], other: set[int]) -> None:
+    def frame(days: set[int], changed: set[int]) -> pl.DataFrame:
+        return chain_frame([quote(day(2020, n), None, 100.0, "put", bid=2.0 if n in changed else 1.0) for n in days])
+
+    assert rewritten(frame(old, set()), frame(new, other)) == [
+        day(2020, n) for n in sorted(old & (other | (old - new)))
+    ]
 
 
 def test_a_manifest_that_was_cut_short_is_as_good_as_none(cache: Cache) -> None:
@@ -315,7 +341,7 @@ def test_each_source_has_its_own_cache(tmp_path: Path) -> None:
 def test_a_symbol_with_a_dot_is_a_file_of_its_name(tmp_path: Path) -> None:
     cache = Cache(tmp_path, "table")
     for symbol in ("BRK.B", "BRK.A", "BRK"):
-        cache.pull(TableSource(rows_of(2020), symbol=symbol), symbol, [2020], lambda rows: None)
+        pull_symbol(cache, TableSource(rows_of(2020), symbol=symbol), symbol, [2020], lambda year, rows: None)
     assert {manifest.symbol for manifest in cache.manifests()} == {"BRK", "BRK.A", "BRK.B"}
 
 

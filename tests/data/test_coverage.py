@@ -17,6 +17,7 @@ from options_bt.data.cache import Cache
 from options_bt.data.coverage import cached_coverage, contract_lives, coverage_tables
 from options_bt.data.demo import DemoSource
 from options_bt.data.market import Chain, build_market
+from options_bt.data.pulling import pull_symbol
 from options_bt.errors import SourceError
 from tests import reference
 from tests.data.quotes import Closes, Row, Splits, TableSource, chain_frame, closes_frame, quote, splits_frame
@@ -43,7 +44,7 @@ def source_of(*years: int, symbol: str = "X") -> TableSource:
 
 def filled(root: Path, name: str, source: TableSource, *years: int) -> Cache:
     cache = Cache(root, name)
-    cache.pull(source, source.symbol, years, lambda count: None)
+    pull_symbol(cache, source, source.symbol, years, lambda year, rows: None)
     return cache
 
 
@@ -215,7 +216,7 @@ def test_a_year_without_quotes_is_a_gap_and_one_that_is_not_cached_is_none() -> 
 def test_dense_demo_contracts_stay_and_sparse_ones_do_not(tmp_path: Path) -> None:
     for profile, low, high in (("dense", 99.0, 100.0), ("sparse", 1.0, 30.0)):
         source = DemoSource(profile)  # type: ignore[arg-type]  # a literal in a loop
-        Cache(tmp_path, source.name).pull(source, "SPY", [2019], lambda count: None)
+        pull_symbol(Cache(tmp_path, source.name), source, "SPY", [2019], lambda year, rows: None)
         (coverage,) = cached_coverage(tmp_path, "SPY", source.name)
         by_year, *_ = coverage.tables.values()
         assert all(low <= float(share) <= high for share in by_year["stay_pct"])

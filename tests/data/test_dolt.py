@@ -18,6 +18,7 @@ from options_bt.data import mysql as mysql_room
 from options_bt.data.cache import Cache
 from options_bt.data.dolt import DoltSource
 from options_bt.data.files import FilesSource
+from options_bt.data.pulling import pull_symbol
 from options_bt.data.source import CHAIN_COLUMNS, GREEKS, Source, open_source, require_symbols
 from options_bt.errors import SourceError
 from tests.data.servers import SERVERS, Server, free_port
@@ -193,7 +194,8 @@ def test_the_cache_holds_the_same_as_from_files(source: DoltSource, tmp_path: Pa
         table.write_parquet(folder / f"{name}.parquet")
     sources: list[Source] = [source, FilesSource(str(folder), {})]
     pulled = [
-        Cache(tmp_path / "cache", place.name).pull(place, "AAPL", [2023, 2024], lambda rows: None) for place in sources
+        pull_symbol(Cache(tmp_path / "cache", place.name), place, "AAPL", [2023, 2024], lambda year, rows: None)
+        for place in sources
     ]
     ours, theirs = ([(path, file.rows, file.content) for path, file in manifest.files()] for manifest in pulled)
     assert ours == theirs

@@ -7,6 +7,7 @@ import polars as pl
 
 from options_bt.data.cache import Cache
 from options_bt.data.listing import cached_data, verified
+from options_bt.data.pulling import pull_symbol
 from tests.data.quotes import TableSource, quote
 
 COLUMNS = ["source", "symbol", "first", "last", "quotes", "closes", "bytes", "version"]
@@ -17,7 +18,7 @@ def filled(root: Path, name: str, *symbols: str) -> Cache:
     rows = [quote(day, date(2030, 1, 18), 100.0, "put") for day in (date(2020, 3, 2), date(2022, 3, 1), None)]
     for symbol in symbols:
         source = TableSource(rows, [(date(2020, 3, 2), 99.0)], version="7", symbol=symbol)
-        cache.pull(source, symbol, [2019, 2020, 2021, 2022], lambda count: None)
+        pull_symbol(cache, source, symbol, [2019, 2020, 2021, 2022], lambda year, rows: None)
     return cache
 
 
@@ -39,7 +40,7 @@ def test_the_bytes_are_those_on_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_symbol_without_quotes_has_no_years(tmp_path: Path) -> None:
-    Cache(tmp_path, "a").pull(TableSource([]), "X", [2020], lambda count: None)
+    pull_symbol(Cache(tmp_path, "a"), TableSource([]), "X", [2020], lambda year, rows: None)
     assert cached_data(tmp_path).select("first", "last", "quotes").rows() == [(None, None, 0)]
 
 

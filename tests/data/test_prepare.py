@@ -34,7 +34,7 @@ def cache(tmp_path: Path) -> Cache:
 
 def brought(source: Source, cache: Cache, *years: int) -> list[tuple[str, int]]:
     told: list[tuple[str, int]] = []
-    pull(source, cache, ["X"], years, lambda symbol, rows: told.append((symbol, rows)))
+    pull(source, cache, ["X"], years, lambda symbol_years, rows, what: told.append((what, rows)))
     return told
 
 
@@ -72,20 +72,20 @@ def test_what_a_pull_would_bring(cache: Cache) -> None:
 
 def test_a_pull_tells_symbol_and_rows_and_brings_nothing_twice(cache: Cache) -> None:
     source = source_of(2020, 2021)
-    assert brought(source, cache, *range(2015, 2025)) == [("X", 12), ("X", 12)]
+    assert brought(source, cache, *range(2015, 2025)) == [("X 2020", 12), ("X 2021", 12)]
     assert brought(source, cache, 2020, 2021) == []
 
 
 def test_symbols_that_the_source_has_not_are_refused_before_anything_is_written(cache: Cache) -> None:
     with pytest.raises(SourceError, match="NO: no quotes"):
-        pull(source_of(2020), cache, ["X", "NO"], [2020], lambda symbol, rows: None)
+        pull(source_of(2020), cache, ["X", "NO"], [2020], lambda symbol_years, rows, what: None)
     assert not cache.folder.exists()
 
 
 def test_the_demo_source_is_pulled_and_prepared(tmp_path: Path) -> None:
     source = DemoSource()
     cache = Cache(tmp_path, source.name)
-    pull(source, cache, ["SPY"], [2018, 2019], lambda symbol, rows: None)
+    pull(source, cache, ["SPY"], [2018, 2019], lambda symbol_years, rows, what: None)
     market = prepared(cache, "SPY", [2018, 2019]).open()
     assert market.rows + sum(market.dropped.values()) == dict(source.chain("SPY", [2019]))[2019].height
     assert market.dropped["crossed"] > 0

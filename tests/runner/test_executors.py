@@ -25,7 +25,7 @@ from options_bt.runner.slots import Slots
 def market(cache: Path, job: JobFile) -> Prepared:
     source = open_source("demo")
     store, years = Cache(cache, source.name), Plan(job).years
-    pull(source, store, ["SPY"], years, lambda symbol, rows: None)
+    pull(source, store, ["SPY"], years, lambda symbol_years, rows, what: None)
     return prepared(store, "SPY", years)
 
 
