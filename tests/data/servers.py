@@ -69,38 +69,44 @@ def free_port() -> int:
 @contextmanager
 def mariadb() -> Iterator[Server]:
     """Give a MariaDB server; skip the test without one, but fail in CI, where it must be installed."""
-    program = shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")  # where Debian has it
-    if program is None:
-        reason = "mariadbd is not installed; on Debian and Ubuntu: apt-get install mariadb-server"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    program = _needed("mariadbd", "on Debian and Ubuntu: apt-get install mariadb-server")
     with TemporaryDirectory(prefix="mariadb-") as folder:
         data, port = Path(folder) / "data", free_port()
         user = ["--user=root"] if os.geteuid() == 0 else []
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"]
         subprocess.run([*install, "--auth-root-authentication-method=normal", *user], check=True, capture_output=True)
-        start = [str(program), "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"]
+        start = [program, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"]
         with _running("mariadb", port, [*start, f"--socket={folder}/socket", *user], Path(folder)) as server:
             yield server
 
 
 @contextmanager
 def dolt() -> Iterator[Server]:
-    """Give a Dolt server; skip the test without one."""
-    if shutil.which("dolt") is None:
-        pytest.skip("dolt is not installed; see https://docs.dolthub.com/introduction/installation")
+    """Give a Dolt server; skip the test without one, but fail in CI, which builds it."""
+    program = _needed("dolt", "see https://docs.dolthub.com/introduction/installation, or build it as .ci/run does")
     with TemporaryDirectory(prefix="dolt-") as folder:
         port = free_port()
-        start = ["dolt", "sql-server", "--host=127.0.0.1", f"--port={port}", f"--data-dir={folder}/clones"]
+        start = [program, "sql-server", "--host=127.0.0.1", f"--port={port}", f"--data-dir={folder}/clones"]
         (Path(folder) / "clones").mkdir()
         environment = os.environ | {"HOME": folder, "DOLT_ROOT_PATH": folder, "DOLT_DISABLE_EVENT_FLUSH": "true"}
         for key, value in {"user.name": "test", "user.email": "test@localhost", "metrics.disabled": "true"}.items():
-            command = ["dolt", "config", "--global", "--add", key, value]
+            command = [program, "config", "--global", "--add", key, value]
             subprocess.run(command, check=True, capture_output=True, env=environment)
         with _running("dolt", port, start, Path(folder), environment) as server:
             yield server
 
 
 SERVERS: dict[str, Callable[[], Any]] = {"mariadb": mariadb, "dolt": dolt}
+
+
+def _needed(program: str, advice: str) -> str:
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin")  # where Debian has mariadbd
+    if path is None:
+        reason = f"{program} is not installed; {advice}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
 
 
 @contextmanager
