@@ -40,7 +40,7 @@ lint: setup
 	@$(BIN)/mypy
 
 test: lint ## lint, types and tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses logical --dist loadfile
 
 bench: setup ## measure speed as ratios, and save the table
 	@$(BIN)/python benchmarks/bench.py

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from options_bt.engine.warm_up import warm_up
 from options_bt.job.load import load_job
 from options_bt.runner.run import run_job
 from tests.small_run import JOB, SmallRun
@@ -15,6 +16,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 # A busy machine is no failure: hypothesis would call a test flaky that took longer the second time.
 settings.register_profile("options-bt", deadline=None)
 settings.load_profile("options-bt")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Compile the engine before the processes that share numba's cache start, or each would compile it."""
+    warm_up()
 
 
 @pytest.fixture(scope="session")
