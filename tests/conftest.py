@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import settings
 from options_bt.engine.warm_up import warm_up
 from options_bt.job.load import load_job
 from options_bt.runner.run import run_job
+from tests.data.servers import SERVERS
 from tests.small_run import JOB, SmallRun
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -22,6 +24,14 @@ settings.load_profile("options-bt")
 def pytest_xdist_setupnodes() -> None:
     """Compile the engine before the processes that share numba's cache start, or each would compile it."""
     warm_up()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show how many tests ran against which server."""
+    passed = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
+    for kind in SERVERS:
+        if count := sum(bool(re.search(rf"[\[-]{kind}[]-]", test)) for test in passed):
+            terminalreporter.write_line(f"tests passed against {kind}: {count}")
 
 
 @pytest.fixture(scope="session")
