@@ -152,10 +152,10 @@ class Server:
                 connection_timeout=10,
                 allow_local_infile=False,
             )
+            if self._address.ssl_mode == "required" and not _is_encrypted(connection):
+                raise self._not_encrypted("the server offers none")
             self._reached = True
             self._connections[database] = connection
-            if self._address.ssl_mode == "required" and not self.query(database, "SHOW STATUS LIKE 'Ssl_cipher'")[0][1]:
-                raise RefusedError(f"source: {self.place}: the server does not encrypt, which ssl_mode=required asks")
         return self._connections[database]
 
     def _explained(self, error: Any, database: str) -> SourceError:
@@ -168,10 +168,10 @@ class Server:
                 f"{at}: no server answers; start one with `{self._address.command}` in the folder that "
                 "holds the clones, or correct where it is"
             )
+        if code in _NO_TLS or "certificate verify failed" in what:
+            return self._not_encrypted(what)
         if code in _LOST:
             return _DroppedError(f"{at}: the server ended the connection; look into its log, then run again")
-        if code in _NO_TLS:
-            return RefusedError(f"{at}: no encrypted connection with ssl_mode={self._address.ssl_mode}: {what}")
         if code in _WRONG_USER:
             given = "this password" if password else "no password (put one in the URL or in MYSQL_PWD)"
             return RefusedError(f"{at}: the server refuses user {user!r} with {given}")
@@ -192,6 +192,10 @@ class Server:
             what = what.replace(password, "***")
         return SourceError(f"{at}: database {database!r}: error {code}: {what}")
 
+    def _not_encrypted(self, why: str) -> SourceError:
+        mode = self._address.ssl_mode
+        return RefusedError(f"source: {self.place}: no encrypted connection with ssl_mode={mode}: {why}")
+
 
 class AbsentError(SourceError):
     """There is no such database or table, or the user may not see it."""
@@ -203,6 +207,12 @@ class RefusedError(SourceError):
 
 class _DroppedError(RefusedError):
     """The server talked to us and stopped; it may again."""
+
+
+def _is_encrypted(connection: Any) -> bool:
+    """Say whether a connection is; the connector's two classes know it in two places."""
+    compiled = getattr(connection, "_cmysql", None)
+    return bool(compiled.get_ssl_cipher() if compiled else connection.is_secure)
 
 
 def _text(name: str, column: Column | None) -> str:

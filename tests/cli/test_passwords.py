@@ -61,11 +61,15 @@ class Server(DoltSource):
 
     _demo = DemoSource("sparse", 1)
     version = "1"
+    revision = ""
     symbols = _demo.symbols
     extent = _demo.extent
     chain = _demo.chain
     closes = _demo.closes
     splits = _demo.splits
+    extras = _demo.extras
+    rates = _demo.rates
+    gather = _demo.gather
 
 
 @pytest.fixture

@@ -18,14 +18,39 @@ import mysql.connector
 import pytest
 
 START_SECONDS = 60
+DOLT_CONFIG = """
+data_dir: {folder}/clones
+listener:
+  host: 127.0.0.1
+  port: {port}
+  socket: {folder}/socket
+  tls_key: {folder}/key.pem
+  tls_cert: {folder}/certificate.pem
+"""
+CERTIFICATE = [
+    *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+    *("-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+]
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server whose user `root` has no password."""
+    """A running server whose user `root` has no password.
+
+    Dolt encrypts, with a certificate in the file `certificate`; MariaDB does not.
+    """
 
     kind: str
     port: int
+    folder: Path
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "socket"
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "certificate.pem"
 
     @contextmanager
     def connected(self, database: str | None = None) -> Iterator[Any]:
@@ -86,8 +111,11 @@ def dolt() -> Iterator[Server]:
     program = _needed("dolt", "see https://docs.dolthub.com/introduction/installation, or build it as .ci/run does")
     with TemporaryDirectory(prefix="dolt-") as folder:
         port = free_port()
-        start = [program, "sql-server", "--host=127.0.0.1", f"--port={port}", f"--data-dir={folder}/clones"]
         (Path(folder) / "clones").mkdir()
+        (Path(folder) / "server.yaml").write_text(DOLT_CONFIG.format(folder=folder, port=port))
+        files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/certificate.pem"]
+        subprocess.run([*CERTIFICATE, *files], check=True, capture_output=True)
+        start = [program, "sql-server", f"--config={folder}/server.yaml"]
         environment = os.environ | {"HOME": folder, "DOLT_ROOT_PATH": folder, "DOLT_DISABLE_EVENT_FLUSH": "true"}
         for key, value in {"user.name": "test", "user.email": "test@localhost", "metrics.disabled": "true"}.items():
             command = [program, "config", "--global", "--add", key, value]
@@ -116,7 +144,7 @@ def _running(
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=environment)
-    server = Server(kind, port)
+    server = Server(kind, port, folder)
     try:
         _wait_for(server, process, log)
         yield server
