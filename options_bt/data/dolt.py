@@ -122,7 +122,8 @@ class DoltSource:
             if scan_is_quicker(max(symbols_by_year.values()), rows, there):
                 self._scans[table.name] = scan = Scan(self._server, table, folder / state / table.name)
                 for year, symbols in symbols_by_year.items():
-                    scan.gather(year, days.of(year), _times(symbols if table is self._chain_table else 0, read))
+                    told = _times(symbols, read) if table is self._chain_table else _untold
+                    scan.gather(year, days.of(year), told)
 
     def increment(self, symbol: str, since: str) -> Increment | None:
         """Give the quotes of the dates that `dolt_diff` names; None where the revision is not there any more."""
@@ -254,3 +255,7 @@ class DoltSource:
 def _times(count: int, read: Read) -> Read:
     """Give what tells `read` of shares of a year that so many symbols want."""
     return lambda share, rows: read(share * count, rows)
+
+
+def _untold(share: float, rows: int) -> None:
+    """Say nothing: only the reading of quotes is progress."""

@@ -62,7 +62,11 @@ def verified(root: Path) -> tuple[int, int, list[tuple[str, str]]]:
             faults = cache.damaged(manifest)
             damaged += [(str(cache.folder / path), fault) for path, fault in faults]
             if faults:
-                cache.forget(manifest, (path for path, _ in faults))
+                with cache.locked():
+                    cache.forget(manifest, (path for path, _ in faults))
+        if rates := cache.rates():
+            files += 1
+            damaged += [(str(cache.folder / path), fault) for path, fault in cache.damaged(rates)]
         for folder in sorted((cache.folder / "market").glob("*/*")):
             markets += 1
             changed = damaged_files(folder, to_the_bit=True)
