@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := $(BIN)/options-bt run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grid delta dte walk-forward quick test lint bench clean
+.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-dolt clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ test: lint ## lint, types and tests
 
 bench: setup ## measure speed as ratios, and save the table
 	@$(BIN)/python benchmarks/bench.py
+
+bench-dolt: setup ## measure a real Dolt server; FOLDER=... has room for its ten million quotes
+	@$(BIN)/python benchmarks/dolt.py $(FOLDER)
 
 clean: ## remove the environment, not the cache or the runs
 	rm -rf .venv

@@ -131,7 +131,7 @@ def run(
     """
     _verbosity(quiet, verbose)
     from options_bt.analysis.opened import open_run
-    from options_bt.analysis.tables import headline, ranked, text_table
+    from options_bt.analysis.tables import data_text, headline, ranked, text_table
     from options_bt.runner.run import run_job
 
     summary = run_job(job, runs=runs, cache=cache, workers=workers, fresh=fresh, shown=not quiet)
@@ -146,7 +146,7 @@ def run(
         click.echo(text_table(headline(opened, ranked(opened, sort=job.objective, top=top), job.objective)))
     for failure in opened.failures()[:20]:
         click.echo(f"failed {failure.job}: {failure.error.strip().splitlines()[-1]}", err=True)
-    click.echo(f"Data: {opened.info.source}\nResults: {summary.path}/results.parquet")
+    click.echo(f"{data_text(opened.info)}\nResults: {summary.path}/results.parquet")
     raise SystemExit(summary.exit_code)
 
 

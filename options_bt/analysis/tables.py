@@ -12,6 +12,7 @@ from options_bt.analysis.opened import Run
 from options_bt.engine.metrics import METRICS
 from options_bt.errors import InputError, nearest
 from options_bt.job.objectives import LOWER_IS_BETTER
+from options_bt.runner.folder import RunInfo
 
 Format = Literal["table", "csv", "json", "parquet"]
 HEADLINE = ("trades", "win_rate", "total_pnl", "total_return", "sharpe", "max_drawdown", "profit_factor", "stale_days")
@@ -68,6 +69,14 @@ def headline(run: Run, results: pl.DataFrame, sort: str | None = None) -> pl.Dat
     status = ["status"] if (results["status"] != "done").any() else []
     shown = [*place, *axes, *status, sort or run.job.objective, *HEADLINE]
     return results.select(list(dict.fromkeys(shown)))
+
+
+def data_text(info: RunInfo) -> str:
+    """Give what data a run was on: source, commit, and the symbols whose closes are not those of trades."""
+    commit = f", commit {info.source_revision}" if info.source_revision else ""
+    implied = [f"{symbol} on {days:,} days" for symbol, days in info.implied_closes.items()]
+    closes = f"\nCloses implied by put-call parity: {', '.join(implied)}" if implied else ""
+    return f"Data: {info.source}{commit}{closes}"
 
 
 def formatted(frame: pl.DataFrame, form: Format) -> bytes:

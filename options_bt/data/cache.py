@@ -127,6 +127,15 @@ class Cache:
         frames = [pl.read_parquet(self.folder / path) for path in paths]
         return pl.concat(frames) if frames else pl.DataFrame(schema=CHAIN_SCHEMA)
 
+    def days(self, manifest: Manifest) -> pl.Series:
+        """Give the dates that have cached quotes, sorted; of a damaged year none."""
+        found = [pl.Series("date", [], pl.Date)]
+        for year, file in manifest.years.items():
+            path = chain_path(manifest.symbol, year)
+            if file.rows and self._has_size(path, file):
+                found.append(pl.read_parquet(self.folder / path, columns=["date"])["date"].unique())
+        return pl.concat(found).drop_nulls().sort()
+
     def closes(self, symbol: str) -> pl.DataFrame:
         """Give the cached closes of a symbol."""
         return pl.read_parquet(self.folder / f"closes/{symbol}.parquet")

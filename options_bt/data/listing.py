@@ -7,10 +7,13 @@ from shutil import rmtree
 
 import polars as pl
 
-from options_bt.data.cache import cached_sources
+from options_bt.data.cache import Cache, cached_sources
+from options_bt.data.manifest import Manifest
 from options_bt.data.market import damaged_files
-from options_bt.data.source import UNDATED
 from options_bt.storage import storage_errors
+
+GAP_DAYS = 7
+"""More calendar days than these between two quote dates are a gap."""
 
 
 def cached_data(root: Path) -> pl.DataFrame:
@@ -19,30 +22,46 @@ def cached_data(root: Path) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        ``source, symbol, first, last`` (years with quotes; null without any), ``quotes, closes, bytes,
-        version``.
+        ``source, symbol, first, last`` (quote dates; null without any), ``days`` (with quotes), ``gaps`` (of more than
+        a week between two quote dates), ``longest`` (of them, in calendar days; null without any), ``quotes, closes,
+        bytes, version`` (the commit where the source has commits).
     """
-    rows = []
-    for cache in cached_sources(root):
-        for manifest in cache.manifests():
-            years = [year for year, file in manifest.years.items() if file.rows and year != UNDATED]
-            rows.append(
-                {
-                    "source": cache.folder.name,
-                    "symbol": manifest.symbol,
-                    "first": min(years, default=None),
-                    "last": max(years, default=None),
-                    "quotes": sum(file.rows for file in manifest.years.values()),
-                    "closes": manifest.closes.rows,
-                    "bytes": sum(file.bytes for _, file in manifest.files()),
-                    "version": manifest.version,
-                }
-            )
-    schema = dict.fromkeys(("source", "symbol", "version"), pl.String) | dict.fromkeys(
-        ("first", "last", "quotes", "closes", "bytes"), pl.Int64
+    rows = [_row(cache, manifest) for cache in cached_sources(root) for manifest in cache.manifests()]
+    return pl.DataFrame(rows, schema=_LISTED, orient="row")
+
+
+_LISTED = {
+    "source": pl.String,
+    "symbol": pl.String,
+    "first": pl.Date,
+    "last": pl.Date,
+    "days": pl.Int64,
+    "gaps": pl.Int64,
+    "longest": pl.Int64,
+    "quotes": pl.Int64,
+    "closes": pl.Int64,
+    "bytes": pl.Int64,
+    "version": pl.String,
+}
+
+
+def _row(cache: Cache, manifest: Manifest) -> tuple[object, ...]:
+    days = cache.days(manifest)
+    between = days.diff().dt.total_days().drop_nulls()
+    gaps = between.filter(between > GAP_DAYS)
+    return (
+        cache.folder.name,
+        manifest.symbol,
+        days.min(),
+        days.max(),
+        days.len(),
+        gaps.len(),
+        gaps.max(),
+        sum(file.rows for file in manifest.years.values()),
+        manifest.closes.rows,
+        sum(file.bytes for _, file in manifest.files()),
+        manifest.revision or manifest.version,
     )
-    columns = ("source", "symbol", "first", "last", "quotes", "closes", "bytes", "version")
-    return pl.DataFrame(rows, schema={name: schema[name] for name in columns})
 
 
 def verified(root: Path) -> tuple[int, int, list[tuple[str, str]]]:

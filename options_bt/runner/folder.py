@@ -32,10 +32,12 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     ----------
     job : JobFile
         As it was run; a password in its source is masked.
-    source : str
-        The source's label and version.
+    source, source_version, source_revision : str
+        What the source calls itself, the state of its tables, and the commit of them where it has commits.
     fingerprints : dict of str to str
         Of the data of each symbol.
+    implied_closes : dict of str to int
+        Of the symbols that have any: quote days whose close is implied by put-call parity, not traded.
     identity : str
         Hash of all that the results depend on.
     """
@@ -43,7 +45,9 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     job: JobFile
     source: str
     source_version: str
+    source_revision: str = ""
     fingerprints: dict[str, str]
+    implied_closes: dict[str, int] = {}
     identity: str
     semantics: int
     versions: dict[str, str]
@@ -51,7 +55,15 @@ class RunInfo(Struct, frozen=True, kw_only=True):
     created: datetime
 
 
-def run_info(job: JobFile, source: str, source_version: str, fingerprints: Mapping[str, str]) -> RunInfo:
+def run_info(
+    job: JobFile,
+    source: str,
+    source_version: str,
+    fingerprints: Mapping[str, str],
+    *,
+    source_revision: str = "",
+    implied_closes: Mapping[str, int] | None = None,
+) -> RunInfo:
     """Give the description of a run that begins now."""
     masked = structs.replace(job, source=redacted(job.source))
     all_that_counts = (SEMANTICS_VERSION, _of_the_result(masked), dict(fingerprints))
@@ -60,7 +72,9 @@ def run_info(job: JobFile, source: str, source_version: str, fingerprints: Mappi
         job=masked,
         source=source,
         source_version=source_version,
+        source_revision=source_revision,
         fingerprints=dict(fingerprints),
+        implied_closes=dict(implied_closes or {}),
         identity=identity,
         semantics=SEMANTICS_VERSION,
         versions={"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},

@@ -92,7 +92,14 @@ def run_job(
     folder.claim()
     try:
         markets = _markets(source, store, plan, shown)
-        info = run_info(job, source.label, source.version, {m.symbol: m.fingerprint for m in markets})
+        info = run_info(
+            job,
+            source.label,
+            source.version,
+            {market.symbol: market.fingerprint for market in markets},
+            source_revision=source.revision,
+            implied_closes={m.symbol: count for m in markets if (count := m.open().implied_closes)},
+        )
         _begin(folder, info, fresh)
         with log_to_file(folder.log):
             return _run(plan, folder, markets, workers or job.run.workers, shown)

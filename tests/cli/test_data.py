@@ -25,7 +25,12 @@ def test_data_is_pulled_listed_and_verified(command: Command) -> None:
     assert contents(Path("cache")) == before
     header, _, row = command("data", "ls", "--cache", "cache").lines
     shown = dict(zip(header.split(), row.split(), strict=False))
-    assert (shown["source"], shown["symbol"], shown["first"], shown["last"]) == ("demo", "SPY", "2019", "2019")
+    assert (shown["source"], shown["symbol"], shown["first"], shown["last"]) == (
+        "demo",
+        "SPY",
+        "2019-01-02",
+        "2019-12-30",
+    )
     assert int(shown["bytes"]) == sum(len(data) for name, data in before.items() if name.endswith(".parquet"))
     answer = command("data", "verify", "--cache", "cache")
     assert (answer.code, answer.out) == (0, "3 files and 1 built market checked, 0 damaged\n")

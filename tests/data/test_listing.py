@@ -10,12 +10,16 @@ from options_bt.data.listing import cached_data, verified
 from options_bt.data.pulling import pull_symbol
 from tests.data.quotes import TableSource, quote
 
-COLUMNS = ["source", "symbol", "first", "last", "quotes", "closes", "bytes", "version"]
+COLUMNS = [
+    *("source", "symbol", "first", "last", "days", "gaps", "longest"),
+    *("quotes", "closes", "bytes", "version"),
+]
+FIRST, LAST = date(2020, 3, 2), date(2022, 3, 1)
 
 
 def filled(root: Path, name: str, *symbols: str) -> Cache:
     cache = Cache(root, name)
-    rows = [quote(day, date(2030, 1, 18), 100.0, "put") for day in (date(2020, 3, 2), date(2022, 3, 1), None)]
+    rows = [quote(day, date(2030, 1, 18), 100.0, "put") for day in (FIRST, LAST, None)]
     for symbol in symbols:
         source = TableSource(rows, [(date(2020, 3, 2), 99.0)], version="7", symbol=symbol)
         pull_symbol(cache, source, symbol, [2019, 2020, 2021, 2022], lambda year, rows: None)
@@ -28,9 +32,9 @@ def test_one_row_a_symbol(tmp_path: Path) -> None:
     table = cached_data(tmp_path)
     assert table.columns == COLUMNS
     assert table.drop("bytes").rows() == [
-        ("a", "Z", 2020, 2022, 3, 1, "7"),
-        ("b", "X", 2020, 2022, 3, 1, "7"),
-        ("b", "Y", 2020, 2022, 3, 1, "7"),
+        ("a", "Z", FIRST, LAST, 2, 1, 729, 3, 1, "7"),
+        ("b", "X", FIRST, LAST, 2, 1, 729, 3, 1, "7"),
+        ("b", "Y", FIRST, LAST, 2, 1, 729, 3, 1, "7"),
     ]
 
 
