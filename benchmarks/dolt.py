@@ -1,7 +1,7 @@
 """Measures how the `mysql://` source reads a real Dolt server: `make bench-dolt FOLDER=/where/there/is/room`.
 
-Makes a database of ten million quotes of 600 symbols on 938 days once in the folder (a quarter of an hour, 2 GB), serves
-it on loopback, and compares access paths, transfers and memory side by side. `dolt` must be on the PATH.
+Makes a database of ten million quotes of 600 symbols on 938 days once in the folder (a quarter of an hour, 2 GB),
+serves it on loopback, and compares access paths, transfers and memory side by side. `dolt` must be on the PATH.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from options_bt.data.cache import Cache
 from options_bt.data.dolt import DoltSource
 from options_bt.data.mysql import Server
 from options_bt.data.prepare import pull
-from options_bt.data.tables import CHAIN, CHAIN_GREEKS
+from options_bt.data.tables import CHAIN, CHAIN_GREEKS, Schema
 
 TABLE = Path(__file__).with_name("dolt.md")
 PORT = 33098
@@ -132,7 +132,7 @@ def timed(what: str, read: Callable[[], int]) -> Row:
 def access_paths(url: str) -> tuple[list[Row], list[Row]]:
     """Measure ways to read four symbols and ways to read all, the first for a year, the second for a month."""
     table = Table("options", "option_chain", {**CHAIN, **CHAIN_GREEKS})
-    all_columns = {"act_symbol": pl.String, **table.schema}
+    all_columns: Schema = {"act_symbol": pl.String, **table.schema}
 
     def where(condition: str, *parameters: str, server: Server | None = None) -> int:
         server = server or Server(parsed(url))
