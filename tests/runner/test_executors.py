@@ -127,6 +127,8 @@ def test_a_worker_killed_in_the_middle_of_its_result_is_lost_at_once(job: JobFil
         # The result is larger than a pipe holds: with its first bytes here, the worker is stuck with the rest.
         assert slots._busy[1].pipe.poll(60)
         slots.kill(1)
+        # Reading makes room in the pipe, and a worker that is not dead yet could still send the rest.
+        slots._busy[1].process.join()
         (event,) = until(slots, 1)
         assert event == Lost(1, "the worker process was killed by SIGKILL")
     finally:
