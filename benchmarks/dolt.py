@@ -7,6 +7,7 @@ serves it on loopback, and compares access paths, transfers and memory side by s
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import resource
 import shutil
@@ -258,6 +259,7 @@ def table_of(title: str, rows: Sequence[Row]) -> list[str]:
 
 def main(folder: Path) -> None:
     """Measure, print and save."""
+    logging.getLogger("options_bt").setLevel(logging.ERROR)  # one line of every connection that is slow
     folder.mkdir(parents=True, exist_ok=True)
     make_database(folder)
     with served(folder) as url:

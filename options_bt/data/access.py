@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from options_bt.data.mysql import Server
 from options_bt.data.tables import Schema
 from options_bt.storage import new_file
 
-LOOKUP_ROWS = 18
-"""How many rows of a scan take as long as one look-up of a symbol on a day, before its rows."""
+LOOKUP_ROWS = 25
+"""How many rows of a scan take as long as the look-ups of a symbol on a quote day and the empty days around it."""
 
 _SORTED_ROWS = 500_000
 _GROUP_ROWS = 8_192
@@ -121,6 +120,9 @@ class Scan:
         self._months[year] = paths
 
     def _write(self, path: Path, month: Days, read: Callable[[float, int], None]) -> None:
+        # Not above: it brings in ssl, and after that the connector's C extension may not load.
+        import pyarrow.parquet as pq
+
         empty = pl.DataFrame(schema=self._schema)
         with new_file(path) as temporary, pq.ParquetWriter(temporary, empty.to_arrow().schema) as writer:
             frames = self._server.frames(self._table.database, self._table.name, self._schema, on(month.each()))

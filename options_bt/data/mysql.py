@@ -126,7 +126,10 @@ class Server:
             name = type(connection).__name__
             if name != "CMySQLConnection" and not self._warned:
                 self._warned = True
-                logger.warning("%s: reading with the slow %s: %s", self.place, name, missing or "no C extension")
+                logger.warning(
+                    "%s: reading with the slow %s: %s; mysql-connector-python 9.5 has a C extension for older systems",
+                    *(self.place, name, missing or "no C extension"),
+                )
             cursor = connection.cursor(raw=True)
             cursor.execute(sql, parameters)
             while rows := cursor.fetchmany(_FETCHED_ROWS):

@@ -28,8 +28,8 @@ def opened(job: JobFile, checks: list[Check]) -> Source | None:
         with _logged() as remarks:
             source = open_source(job.source, job.columns)
             remarks += source.problems()
-            extent, version = source.extent(), source.version
-        checks.append(ok("source", f"{source.label}, version {version:.24}"))
+            extent, version, commit = source.extent(), source.version, source.revision
+        checks.append(ok("source", f"{source.label}, {f'commit {commit}' if commit else f'version {version:.24}'}"))
         checks += [warning("source", remark) for remark in remarks]
         checks.append(period_check(job.period, extent))
         checks += symbol_checks(job, source)

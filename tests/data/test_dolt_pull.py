@@ -15,6 +15,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from options_bt.analysis.opened import open_run
+from options_bt.analysis.tables import data_text
 from options_bt.data import access, dolt
 from options_bt.data import mysql as mysql_room
 from options_bt.data.access import Days, Scan, Table, scan_is_quicker
@@ -22,6 +24,9 @@ from options_bt.data.cache import Cache
 from options_bt.data.dolt import DoltSource
 from options_bt.data.listing import verified
 from options_bt.data.prepare import pull
+from options_bt.job.load import load_job
+from options_bt.runner.folder import RunInfo
+from options_bt.runner.run import run_job
 from tests.data.servers import SERVERS, Server
 from tests.data.test_dolt import CHAIN_TABLE, STOCKS_TABLES
 
@@ -344,3 +349,27 @@ def test_a_pull_that_waits_for_another_says_so(tmp_path: Path, caplog: pytest.Lo
         pass
     assert caplog.messages == [f"Another pull writes to {tmp_path / 'x'}; waiting for it"]
     holder.wait()
+
+
+# --- A run -----------------------------------------------------------------------------------------
+
+
+def test_a_run_records_the_commit_and_the_closes_that_are_implied(server: Server, tmp_path: Path) -> None:
+    def info(query: str) -> RunInfo:
+        job = tmp_path / "job.yaml"
+        job.write_text(
+            f"name: job\nsource: mysql://root@127.0.0.1:{server.port}{query}\nsymbols: [S0]\n"
+            "period: {start: 2022-11-01, end: 2023-02-01}\nstrategy: short_put\n"
+        )
+        summary = run_job(load_job(job), runs=tmp_path / f"runs{query}", cache=tmp_path / "cache", shown=False)
+        return open_run(summary.path).info
+
+    traded, implied = info(""), info("?stocks=nowhere")
+    assert (len(traded.source_revision) == 32) == (server.kind == "dolt")
+    assert traded.implied_closes == {} and "implied" not in data_text(traded)
+    assert implied.implied_closes == {"S0": len(DAYS)}
+    assert data_text(implied).splitlines()[1] == f"Closes implied by put-call parity: S0 on {len(DAYS)} days"
+    if server.kind == "dolt":
+        ((commit_hash,),) = server.execute("SELECT HASHOF('HEAD')", database="options")
+        assert traded.source_revision == commit_hash
+        assert data_text(traded) == f"Data: database options at 127.0.0.1:{server.port}, commit {commit_hash}"
