@@ -6,8 +6,10 @@ import io
 import time
 import traceback
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 from msgspec import Struct
@@ -17,6 +19,9 @@ from options_bt.engine.backtest import Outcome, run_backtest
 from options_bt.engine.frames import equity_table, trades_table
 from options_bt.engine.metrics import METRICS
 from options_bt.job.spec import JobSpec
+from options_bt.runner.memory import forget_peak, peak_memory
+
+_FOOTER = "options_bt"
 
 
 class Batch(Struct, frozen=True, kw_only=True):
@@ -39,11 +44,16 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    """A batch with all that a worker needs to run it."""
+    """A batch with all that a worker needs to run it: where the market lies, and each job's id and spec."""
 
-    number: int
+    batch: Batch
     market: Path
     jobs: tuple[tuple[str, JobSpec], ...]
+
+    @property
+    def number(self) -> int:
+        """The number of its batch."""
+        return self.batch.number
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -56,8 +66,10 @@ class Result(Struct, frozen=True, kw_only=True):
     errors : dict of int to str
         Index of each failed job in the batch, with its traceback.
     trades, equity : bytes
-        Parquet files; a batch without trades has an empty one.
+        Parquet files; a batch without trades has an empty one. The first carries a `Footer`.
     seconds : float
+    peak : int
+        Bytes of memory that the worker held at most during the batch.
     """
 
     number: int
@@ -66,11 +78,25 @@ class Result(Struct, frozen=True, kw_only=True):
     trades: bytes
     equity: bytes
     seconds: float
+    peak: int = 0
+
+
+class Footer(Struct, frozen=True, kw_only=True):
+    """What the file of a batch's trades says of the batch: enough to enter it in a ledger again."""
+
+    batch: Batch
+    jobs: tuple[str, ...]
+    metrics: bytes
+    errors: dict[int, str]
+    seconds: float
+    peak: int
+    equity: str
 
 
 def run_batch(task: Task) -> Result:
     """Run the jobs of a batch; an error in one is recorded and the others go on."""
     started = time.perf_counter()
+    forget_peak()
     market = _market(task.market)
     metrics = np.full((len(task.jobs), len(METRICS)), np.nan)
     outcomes: list[tuple[str, Outcome]] = []
@@ -83,14 +109,40 @@ def run_batch(task: Task) -> Result:
         else:
             outcomes.append((job, outcome))
             metrics[index] = outcome.metrics
-    return Result(
-        number=task.number,
+    equity = _parquet(equity_table(outcomes), {})
+    trades = trades_table(outcomes)
+    footer = Footer(
+        batch=task.batch,
+        jobs=tuple(job for job, _ in task.jobs),
         metrics=metrics.tobytes(),
         errors=errors,
-        trades=_parquet(trades_table(outcomes)),
-        equity=_parquet(equity_table(outcomes)),
         seconds=time.perf_counter() - started,
+        peak=peak_memory(),
+        equity=sha256(equity).hexdigest(),
     )
+    return Result(
+        number=task.number,
+        metrics=footer.metrics,
+        errors=errors,
+        trades=_parquet(trades, {_FOOTER: msgspec.json.encode(footer).decode()}),
+        equity=equity,
+        seconds=time.perf_counter() - started,
+        peak=footer.peak,
+    )
+
+
+def footer_of(trades: bytes) -> Footer:
+    """Give what a file of trades says of its batch.
+
+    Raises
+    ------
+    ValueError
+        When it is not such a file.
+    """
+    try:
+        return msgspec.json.decode(pl.read_parquet_metadata(io.BytesIO(trades))[_FOOTER], type=Footer)
+    except (pl.exceptions.PolarsError, KeyError, msgspec.MsgspecError) as error:
+        raise ValueError(str(error)) from None
 
 
 @lru_cache(maxsize=4)
@@ -98,7 +150,7 @@ def _market(folder: Path) -> Market:
     return open_market(folder)
 
 
-def _parquet(table: pl.DataFrame) -> bytes:
+def _parquet(table: pl.DataFrame, metadata: dict[str, str]) -> bytes:
     buffer = io.BytesIO()
-    table.write_parquet(buffer, compression="zstd")
+    table.write_parquet(buffer, compression="zstd", metadata=metadata)
     return buffer.getvalue()

@@ -151,7 +151,7 @@ class Coordinator:
         specs = [self._plan[position] for position in batch.positions]
         jobs = tuple((spec.id(market.fingerprint), spec) for spec in specs)
         self._batches[batch.number] = batch, jobs
-        return Task(number=batch.number, market=market.folder, jobs=jobs)
+        return Task(batch=batch, market=market.folder, jobs=jobs)
 
     def _record(self, result: Result) -> None:
         """Put a batch's parts on the disk, and only then enter its jobs as done."""

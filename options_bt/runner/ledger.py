@@ -6,11 +6,13 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from options_bt.engine.metrics import METRICS
@@ -20,15 +22,17 @@ from options_bt.runner.batch import Batch, Result
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
-    number INTEGER PRIMARY KEY, symbol TEXT NOT NULL, jobs INTEGER NOT NULL,
-    seconds REAL NOT NULL, finished REAL NOT NULL
+    number INTEGER PRIMARY KEY, symbol TEXT NOT NULL, jobs INTEGER NOT NULL, seconds REAL NOT NULL,
+    finished REAL NOT NULL, peak INTEGER NOT NULL, trades TEXT NOT NULL, equity TEXT NOT NULL  -- SHA-256 of the parts
 );
+CREATE TABLE IF NOT EXISTS live (one INTEGER PRIMARY KEY CHECK (one = 1), value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS job (
     position INTEGER PRIMARY KEY,  -- in the plan of run.json, which gives the spec
     id TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL, batch INTEGER,
     finished REAL NOT NULL, spec TEXT, error TEXT, metrics BLOB
 );
 """
+_FORMAT = 2
 _CHUNK = 50_000
 
 
@@ -40,6 +44,60 @@ class Failure(NamedTuple):
     attempts: int
     spec: str
     error: str
+
+
+class Flight(Struct, frozen=True, kw_only=True):
+    """A batch in flight.
+
+    Attributes
+    ----------
+    started : float
+        Seconds since 1970.
+    """
+
+    number: int
+    symbol: str
+    jobs: int
+    attempt: int
+    started: float
+
+
+class Live(Struct, frozen=True, kw_only=True):
+    """How a run is going, for those who look on.
+
+    Attributes
+    ----------
+    started, updated : float
+        Seconds since 1970: when this go of the run began, and when this was written.
+    begun_with : int
+        Jobs that had ended before this go.
+    retried : int
+        Batches whose worker died, and whose jobs were run again.
+    held, free : int
+        Bytes that this run's processes hold, and that the machine has left.
+    """
+
+    pid: int
+    started: float
+    updated: float
+    begun_with: int
+    workers: int
+    retried: int
+    held: int
+    free: int
+    flights: tuple[Flight, ...]
+
+
+class Part(NamedTuple):
+    """A batch that stands in the ledger, with the SHA-256 of each of its files."""
+
+    number: int
+    trades: str
+    equity: str
+
+
+class DamagedLedgerError(RunFolderError):
+    """The file is no ledger, or not a whole one."""
 
 
 class Ledger:
@@ -62,10 +120,15 @@ class Ledger:
             else:
                 self._connection = sqlite3.connect(path)
                 self._connection.execute("PRAGMA journal_mode=WAL")
-                self._connection.executescript(_SCHEMA)
+                self._connection.execute("PRAGMA synchronous=FULL")  # a job that counts as done outlives a power cut
+                if not self._connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
+                    self._connection.executescript(f"{_SCHEMA} PRAGMA user_version={_FORMAT};")
             self._connection.execute("SELECT COUNT(*) FROM job LIMIT 1").fetchone()
-        except sqlite3.Error as error:
-            raise RunFolderError(f"{path}: {error}") from None
+            (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise DamagedLedgerError(f"{path}: {error}; `options-bt run` with its job file rebuilds it") from None
+        if found != _FORMAT:
+            raise RunFolderError(f"{path} was written by another version of options-bt; begin anew with --fresh")
 
     def close(self) -> None:
         """Close the file, and leave nothing beside it that a reader would need to write."""
@@ -84,12 +147,60 @@ class Ledger:
         """Give a batch number that was not used yet."""
         return int(self._connection.execute("SELECT COALESCE(MAX(number), -1) + 1 FROM batch").fetchone()[0])
 
+    def is_whole(self) -> bool:
+        """Say whether SQLite finds nothing wrong with the file."""
+        try:
+            return bool(self._connection.execute("PRAGMA quick_check").fetchone() == ("ok",))
+        except sqlite3.DatabaseError:
+            return False
+
     def batches(self) -> list[int]:
         """Give the numbers of the batches whose parts count."""
-        return [number for (number,) in self._connection.execute("SELECT number FROM batch ORDER BY number")]
+        return [part.number for part in self.parts()]
 
-    def record(self, batch: Batch, result: Result, jobs: Iterable[tuple[str, JobSpec]]) -> None:
-        """Enter the jobs of a finished batch; its parts have to be on the disk.
+    def parts(self) -> list[Part]:
+        """Give the batches whose parts count."""
+        return [
+            Part(*row) for row in self._connection.execute("SELECT number, trades, equity FROM batch ORDER BY number")
+        ]
+
+    def forget(self, batch: int) -> None:
+        """Take a batch and its jobs out, so that they are run again."""
+        with self._connection:
+            self._connection.execute("DELETE FROM job WHERE batch = ?", (batch,))
+            self._connection.execute("DELETE FROM batch WHERE number = ?", (batch,))
+
+    def forget_jobs(self, positions: Iterable[int]) -> None:
+        """Take these jobs out."""
+        with self._connection:
+            self._connection.executemany("DELETE FROM job WHERE position = ?", ((position,) for position in positions))
+
+    def forget_failed(self) -> int:
+        """Take the jobs that failed out, so that they are run again; give how many there were."""
+        with self._connection:
+            return self._connection.execute("DELETE FROM job WHERE state = 'failed'").rowcount
+
+    def tell(self, live: Live) -> None:
+        """Write down how the run is going."""
+        self._write([], None, live)
+
+    def live(self) -> Live | None:
+        """Give what was written last of how the run is going."""
+        row = self._connection.execute("SELECT value FROM live").fetchone()
+        return msgspec.json.decode(row[0], type=Live) if row else None
+
+    def by_symbol(self) -> list[tuple[str, int, int]]:
+        """Give for each symbol with ended batches how many of its jobs are done and how many failed."""
+        query = (
+            "SELECT batch.symbol, SUM(job.state = 'done'), SUM(job.state = 'failed') "
+            "FROM job JOIN batch ON job.batch = batch.number GROUP BY 1 ORDER BY 1"
+        )
+        return list(self._connection.execute(query))
+
+    def record(
+        self, batch: Batch, result: Result, jobs: Iterable[tuple[str, JobSpec]], live: Live | None = None
+    ) -> None:
+        """Enter the jobs of a finished batch, whose parts have to be on the disk, and how the run is going.
 
         Raises
         ------
@@ -112,7 +223,8 @@ class Ledger:
             )
             for index, (position, (job, spec)) in enumerate(zip(batch.positions, jobs, strict=True))
         ]
-        self._write(rows, (batch.number, batch.symbol, len(rows), result.seconds, now))
+        checksums = (sha256(part).hexdigest() for part in (result.trades, result.equity))
+        self._write(rows, (batch.number, batch.symbol, len(rows), result.seconds, now, result.peak, *checksums), live)
 
     def quarantine(self, position: int, job: str, spec: JobSpec, attempts: int, reason: str) -> None:
         """Enter a job whose worker died too often."""
@@ -120,11 +232,16 @@ class Ledger:
         nothing = np.full(len(METRICS), np.nan).tobytes()
         self._write([(position, job, "failed", attempts, None, time.time(), encoded, reason, nothing)], None)
 
-    def _write(self, jobs: Sequence[tuple[object, ...]], batch: tuple[object, ...] | None) -> None:
+    def _write(
+        self, jobs: Sequence[tuple[object, ...]], batch: tuple[object, ...] | None, live: Live | None = None
+    ) -> None:
         try:
             with self._connection:
                 if batch is not None:
-                    self._connection.execute("INSERT INTO batch VALUES (?, ?, ?, ?, ?)", batch)
+                    self._connection.execute("INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)", batch)
+                if live is not None:
+                    encoded = msgspec.json.encode(live).decode()
+                    self._connection.execute("INSERT OR REPLACE INTO live VALUES (1, ?)", (encoded,))
                 self._connection.executemany("INSERT INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", jobs)
         except sqlite3.OperationalError as error:
             raise StorageError(f"{self._path}: {error}; free some space, then run again to go on") from None

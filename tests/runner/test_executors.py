@@ -15,7 +15,7 @@ from options_bt.data.prepare import Prepared, prepared, pull
 from options_bt.data.source import open_source
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
-from options_bt.runner.batch import Task
+from options_bt.runner.batch import Batch, Task
 from options_bt.runner.executor import Executor, Finished, Lost
 from options_bt.runner.inline import Inline
 from options_bt.runner.slots import Slots
@@ -39,7 +39,8 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
 def task(number: int, job: JobFile, market: Prepared, repeat: int = 1) -> Task:
     plan = Plan(job)
     specs = [spec for spec in plan if spec.symbol == "SPY"] * repeat
-    return Task(number=number, market=market.folder, jobs=tuple((spec.id(market.fingerprint), spec) for spec in specs))
+    batch = Batch(number=number, symbol="SPY", positions=tuple(range(len(specs))))
+    return Task(batch=batch, market=market.folder, jobs=tuple((spec.id(market.fingerprint), spec) for spec in specs))
 
 
 def until(executor: Executor, count: int) -> list[Finished | Lost]:
