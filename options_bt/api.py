@@ -67,6 +67,8 @@ def run(
     *,
     workers: int | str | None = None,
     fresh: bool = False,
+    resume_failed: bool = False,
+    max_failures: int | str | None = None,
     runs: str | Path | None = None,
     cache: str | Path | None = None,
 ) -> Run:
@@ -82,6 +84,10 @@ def run(
         1 runs in this process; the job's own setting by default.
     fresh : bool
         Begin anew and set aside what the run folder holds.
+    resume_failed : bool
+        Run the jobs again that failed before.
+    max_failures : int or str, optional
+        Give up when more jobs fail than this number, or than this share of the plan, as in ``5%``; never by default.
     runs, cache : str or Path, optional
         As `runs_folder` and `cache_folder` have it.
 
@@ -104,7 +110,16 @@ def run(
     ...     done.results().select("symbol", "delta", "status").row(0)
     ('SPY', 0.15, 'done')
     """
-    summary = run_job(job, runs=runs_folder(runs), cache=cache_folder(cache), workers=workers, fresh=fresh, shown=False)
+    summary = run_job(
+        job,
+        runs=runs_folder(runs),
+        cache=cache_folder(cache),
+        workers=workers,
+        fresh=fresh,
+        resume_failed=resume_failed,
+        max_failures=max_failures,
+        shown=False,
+    )
     return open_run(summary.path)
 
 

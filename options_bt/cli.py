@@ -109,6 +109,9 @@ def cli() -> None:
 @_takes_job
 @WORKERS
 @click.option("--fresh", is_flag=True, help="Begin anew; the old run is set aside, not deleted.")
+@click.option("--resume-failed", is_flag=True, help="Run the backtests again that failed before.")
+@click.option("--fail-fast", is_flag=True, help="Give up when a backtest fails: the same as --max-failures 0.")
+@click.option("--max-failures", metavar="N|P%", help="Give up when more fail than N, or than P percent of the plan.")
 @click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, help="Rows to print at the end.")
 @click.option("-v", "--verbose", is_flag=True, help="Log details too.")
 @QUIET
@@ -118,6 +121,9 @@ def run(
     job: JobFile,
     workers: int | str | None,
     fresh: bool,
+    resume_failed: bool,
+    fail_fast: bool,
+    max_failures: str | None,
     top: int,
     verbose: bool,
     quiet: bool,
@@ -131,22 +137,36 @@ def run(
     """
     _verbosity(quiet, verbose)
     from options_bt.analysis.opened import open_run
-    from options_bt.analysis.tables import data_text, headline, ranked, text_table
+    from options_bt.analysis.tables import data_text, failures_table, headline, ranked, text_table
     from options_bt.runner.run import run_job
+    from options_bt.runner.summary import times_text
 
-    summary = run_job(job, runs=runs, cache=cache, workers=workers, fresh=fresh, shown=not quiet)
-    if summary.stopped_by:
-        left = summary.total - summary.done - summary.failed
-        click.echo(f"Stopped with {left} backtests to go; the same command goes on.", err=True)
-        raise SystemExit(summary.exit_code)
+    summary = run_job(
+        job,
+        runs=runs,
+        cache=cache,
+        workers=workers,
+        fresh=fresh,
+        resume_failed=resume_failed,
+        max_failures=0 if fail_fast else max_failures,
+        shown=not quiet,
+    )
     opened = open_run(summary.path)
-    if top:
+    left = summary.total - summary.done - summary.failed
+    if left:
+        why = "Stopped" if summary.stopped_by else f"Gave up after {summary.failed} failures"
+        click.echo(f"{why} with {left} backtests to go; the same command goes on.", err=True)
+    elif top:
         click.echo(f"\n{job.name}, the best {min(top, summary.total)} of {summary.total} by {job.objective}:")
         # By the objective of this job: that of the folder may be an earlier one.
         click.echo(text_table(headline(opened, ranked(opened, sort=job.objective, top=top), job.objective)))
-    for failure in opened.failures()[:20]:
-        click.echo(f"failed {failure.job}: {failure.error.strip().splitlines()[-1]}", err=True)
-    click.echo(f"{data_text(opened.info)}\nResults: {summary.path}/results.parquet")
+    if summary.failed:
+        failures = opened.failures()[:20]
+        click.echo(f"The first {len(failures)} of {summary.failed} that failed:", err=True)
+        click.echo(text_table(failures_table(opened, failures)), err=True)
+        click.echo("Once the cause is mended, --resume-failed runs them again.", err=True)
+    if not left:
+        click.echo(f"{data_text(opened.info)}\n{times_text(summary)}Results: {summary.path}/results.parquet")
     raise SystemExit(summary.exit_code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Literal
 
 import polars as pl
@@ -13,6 +14,7 @@ from options_bt.engine.metrics import METRICS
 from options_bt.errors import InputError, nearest
 from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.runner.folder import RunInfo
+from options_bt.runner.ledger import Failure
 
 Format = Literal["table", "csv", "json", "parquet"]
 HEADLINE = ("trades", "win_rate", "total_pnl", "total_return", "sharpe", "max_drawdown", "profit_factor", "stale_days")
@@ -69,6 +71,17 @@ def headline(run: Run, results: pl.DataFrame, sort: str | None = None) -> pl.Dat
     status = ["status"] if (results["status"] != "done").any() else []
     shown = [*place, *axes, *status, sort or run.job.objective, *HEADLINE]
     return results.select(list(dict.fromkeys(shown)))
+
+
+def failures_table(run: Run, failures: Sequence[Failure]) -> pl.DataFrame:
+    """Give what failed and why: job, symbol, the axes of the grid, attempts, and the last line of the error."""
+    rows = []
+    for failure in failures:
+        row = run.plan[failure.position].row()
+        axes = {name: str(row[name]) for name, _ in run.job.grid}
+        why = failure.error.strip().splitlines()[-1]
+        rows.append({"job": failure.job, "symbol": row["symbol"], **axes, "attempts": failure.attempts, "why": why})
+    return pl.DataFrame(rows)
 
 
 def data_text(info: RunInfo) -> str:

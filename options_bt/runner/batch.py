@@ -82,14 +82,12 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Footer(Struct, frozen=True, kw_only=True):
-    """What the file of a batch's trades says of the batch: enough to enter it in a ledger again."""
+    """What the file of a batch's trades says of the batch: enough to enter it in a ledger again, and no times."""
 
     batch: Batch
     jobs: tuple[str, ...]
     metrics: bytes
     errors: dict[int, str]
-    seconds: float
-    peak: int
     equity: str
 
 
@@ -116,8 +114,6 @@ def run_batch(task: Task) -> Result:
         jobs=tuple(job for job, _ in task.jobs),
         metrics=metrics.tobytes(),
         errors=errors,
-        seconds=time.perf_counter() - started,
-        peak=peak_memory(),
         equity=sha256(equity).hexdigest(),
     )
     return Result(
@@ -127,7 +123,7 @@ def run_batch(task: Task) -> Result:
         trades=_parquet(trades, {_FOOTER: msgspec.json.encode(footer).decode()}),
         equity=equity,
         seconds=time.perf_counter() - started,
-        peak=footer.peak,
+        peak=peak_memory(),
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from math import inf
 from types import FrameType
 
 import numpy as np
@@ -19,11 +21,12 @@ from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.job.planner import Plan
 from options_bt.job.spec import JobSpec
 from options_bt.runner.batch import Batch, Result, Task
-from options_bt.runner.estimate import estimated
+from options_bt.runner.estimate import BYTES_PER_WORKER, estimated
 from options_bt.runner.executor import Executor, Finished
 from options_bt.runner.folder import RunFolder
 from options_bt.runner.inline import Inline
-from options_bt.runner.ledger import Ledger
+from options_bt.runner.ledger import Flight, Ledger, Live
+from options_bt.runner.memory import free_memory, held_memory, memory_floor
 from options_bt.runner.progress import Progress
 from options_bt.runner.schedule import (
     Action,
@@ -44,6 +47,8 @@ logger = logging.getLogger(__name__)
 backtests = logging.getLogger("options_bt.engine")
 
 TICK_SECONDS = 0.5
+LOOK_SECONDS = 0.2
+TELL_SECONDS = 2.0
 NEWS_UP_TO = 100
 """Jobs up to which each backtest is news; in larger runs it is a detail."""
 
@@ -61,12 +66,35 @@ class Coordinator:
         One for each symbol of the plan.
     pending : array of bool
         Which positions of the plan are to be run.
+    max_failures : float
+        With more failed jobs than these the run is given up.
+
+    Attributes
+    ----------
+    gave_up : bool
+        Whether it was.
+    writing : float
+        Seconds spent on writing parts and ledger.
+    working : float
+        Seconds that workers spent on batches.
     """
 
     def __init__(
-        self, plan: Plan, folder: RunFolder, ledger: Ledger, markets: Sequence[Prepared], pending: NDArray[np.bool_]
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        ledger: Ledger,
+        markets: Sequence[Prepared],
+        pending: NDArray[np.bool_],
+        max_failures: float = inf,
     ) -> None:
         self._plan, self._folder, self._ledger, self._pending = plan, folder, ledger, pending
+        self._max_failures = max_failures
+        self._flights: dict[int, Flight] = {}
+        self._started = self._told = self._looked = 0.0
+        self._free = free_memory()
+        self._retried = self._count = 0
+        self.gave_up, self.writing, self.working = False, 0.0, 0.0
         self._markets = {market.symbol: market for market in markets}
         self._batches: dict[int, tuple[Batch, tuple[tuple[str, JobSpec], ...]]] = {}
         self._best: tuple[float, str] | None = None
@@ -76,13 +104,16 @@ class Coordinator:
     def run(self, workers: int | str, shown: bool) -> int:
         """Run what is pending; give the number of the signal that stopped it, or 0."""
         pending, settings = int(self._pending.sum()), self._plan.job.run
-        count = estimated(self._plan, pending, 0, workers).workers
+        self._count = count = self._fitting(estimated(self._plan, pending, 0, workers).workers)
+        self._started = time.time()
         schedule = Schedule(
             self._work(),
             slots=count,
             timeout=settings.timeout,
             retries=settings.retries,
             first_number=self._ledger.next_batch(),
+            floor=memory_floor(),
+            max_failures=self._max_failures,
         )
         logger.info(
             "Running %d backtests%s in %s",
@@ -99,7 +130,19 @@ class Coordinator:
             executor: Executor = Inline() if count == 1 else Slots(count)
             stack.callback(executor.close)
             self._loop(schedule, executor, signals)
+            self.gave_up = schedule.gave_up
         return signals[0] if signals and sum(self._ledger.counts()) < len(self._plan) else 0
+
+    def _fitting(self, workers: int) -> int:
+        """Give as many workers as there is memory for, and say so when they are fewer than wanted."""
+        room = self._free - memory_floor()
+        fitting = max(1, min(workers, room // BYTES_PER_WORKER))
+        if fitting < workers:
+            logger.warning(
+                "%d instead of %d workers: each takes about %d MB, and only %d MB of memory are free",
+                *(fitting, workers, BYTES_PER_WORKER // 1_000_000, self._free // 1_000_000),
+            )
+        return fitting
 
     def _work(self) -> list[Work]:
         size = self._plan.per_symbol
@@ -122,13 +165,39 @@ class Coordinator:
                 if isinstance(event, Finished):
                     result = event.result
                     self._record(result)
-                    actions = schedule.handle(BatchDone(result.number, result.seconds), time.monotonic())
+                    done = BatchDone(result.number, result.seconds, len(result.errors))
+                    actions = schedule.handle(done, time.monotonic())
                 else:
                     logger.warning("Batch %d: %s", event.number, event.reason)
                     self._batches.pop(event.number)
+                    self._flights.pop(event.number)
                     actions = schedule.handle(WorkerDied(event.number, event.reason), time.monotonic())
                 self._do(actions, executor)
-            self._do(schedule.handle(Tick(), time.monotonic()), executor)
+            self._retried = schedule.retried
+            self._do(schedule.handle(Tick(self._memory()), time.monotonic()), executor)
+            if time.time() - self._told > TELL_SECONDS:
+                self._ledger.tell(self._live())
+
+    def _memory(self) -> int | None:
+        """Give the free memory; None when it was looked at just before."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return None
+        self._looked, self._free = time.monotonic(), free_memory()
+        return self._free
+
+    def _live(self) -> Live:
+        self._told = time.time()
+        return Live(
+            pid=os.getpid(),
+            started=self._started,
+            updated=self._told,
+            begun_with=len(self._plan) - int(self._pending.sum()),
+            workers=self._count,
+            retried=self._retried,
+            held=held_memory(),
+            free=self._free,
+            flights=tuple(self._flights.values()),
+        )
 
     def _do(self, actions: Sequence[Action], executor: Executor) -> None:
         for action in actions:
@@ -151,14 +220,21 @@ class Coordinator:
         specs = [self._plan[position] for position in batch.positions]
         jobs = tuple((spec.id(market.fingerprint), spec) for spec in specs)
         self._batches[batch.number] = batch, jobs
+        self._flights[batch.number] = Flight(
+            number=batch.number, symbol=batch.symbol, jobs=len(jobs), attempt=batch.attempt, started=time.time()
+        )
         return Task(batch=batch, market=market.folder, jobs=jobs)
 
     def _record(self, result: Result) -> None:
         """Put a batch's parts on the disk, and only then enter its jobs as done."""
         batch, jobs = self._batches.pop(result.number)
+        self._flights.pop(result.number)
+        began = time.monotonic()
         write_atomically(self._folder.part("trades", batch.number), result.trades)
         write_atomically(self._folder.part("equity", batch.number), result.equity)
-        self._ledger.record(batch, result, jobs)
+        self._ledger.record(batch, result, jobs, self._live() if time.time() - self._told > LOOK_SECONDS else None)
+        self.writing += time.monotonic() - began
+        self.working += result.seconds
         metrics = np.frombuffer(result.metrics).reshape(len(jobs), len(METRICS))
         for index, (job, spec) in enumerate(jobs):
             if index in result.errors:
@@ -182,6 +258,8 @@ class Coordinator:
 
     def _note(self) -> str:
         failed = f"{self._failed} failed"
+        if self._free < memory_floor():
+            failed += f", only {self._free / 1e6:,.0f} MB of memory left"
         if self._best is None:
             return failed
         return f"{failed}, best {self._plan.job.objective} {self._best[0]:.3g} ({self._best[1]})"

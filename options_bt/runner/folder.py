@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
@@ -143,7 +145,19 @@ class RunFolder:
             try:
                 self._lock.acquire()
             except Timeout:
-                raise RunFolderError(f"{self.path} is in use by another options-bt; wait for it or stop it") from None
+                raise RunFolderError(f"{self.path} is in use by {self._holder()}; wait for it or stop it") from None
+            since = datetime.now().astimezone().isoformat(" ", "seconds")
+            (self.path / ".owner").write_text(f"process {os.getpid()} on {platform.node()} since {since}")
+
+    def _disown(self) -> None:
+        with suppress(OSError):  # it is only there for the second who wants the folder
+            (self.path / ".owner").unlink(missing_ok=True)
+
+    def _holder(self) -> str:
+        try:
+            return f"another options-bt ({(self.path / '.owner').read_text()})"
+        except OSError:
+            return "another options-bt"
 
     def in_use(self) -> bool:
         """Tell whether another process has the folder, without a trace; False where the system has no `fcntl`."""
@@ -160,6 +174,7 @@ class RunFolder:
 
     def release(self) -> None:
         """Give the folder back."""
+        self._disown()
         self._lock.release()
 
     def set_aside(self) -> Path:
@@ -171,6 +186,7 @@ class RunFolder:
         name = f"{self.path.name}.{begun:%Y-%m-%dT%H-%M-%S}"
         names = (name if number == 1 else f"{name}.{number}" for number in count(1))
         aside = next(path for path in map(self.path.with_name, names) if not path.exists())
+        self._disown()
         with storage_errors(self.path):
             self.path.rename(aside)
         return aside

@@ -122,7 +122,7 @@ class Ledger:
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=FULL")  # a job that counts as done outlives a power cut
                 if not self._connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
-                    self._connection.executescript(f"{_SCHEMA} PRAGMA user_version={_FORMAT};")
+                    self._connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_FORMAT}; COMMIT;")
             self._connection.execute("SELECT COUNT(*) FROM job LIMIT 1").fetchone()
             (found,) = self._connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,13 +32,19 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def held(processes: Iterable[int]) -> int:
-    """Give the bytes that these processes hold now; those that are gone hold none."""
+def held_memory() -> int:
+    """Give the bytes that this process and the ones below it hold now; what they share counts for each."""
+    this = psutil.Process()
     total = 0
-    for number in processes:
-        with suppress(psutil.Error):
-            total += int(psutil.Process(number).memory_info().rss)
+    for process in (this, *this.children(recursive=True)):
+        with suppress(psutil.Error):  # it has ended
+            total += int(process.memory_info().rss)
     return total
+
+
+def memory_floor() -> int:
+    """Give the bytes of memory that a run leaves free: a twentieth of the machine's, half a gigabyte at most."""
+    return min(int(psutil.virtual_memory().total) // 20, 500_000_000)
 
 
 def free_memory() -> int:

@@ -15,6 +15,18 @@ from options_bt.storage import storage_errors
 logger = logging.getLogger(__name__)
 
 
+def whole_ledger(folder: RunFolder) -> Ledger | None:
+    """Give the ledger of a run, open for reading; None when it or a part that it names is damaged."""
+    try:
+        ledger = Ledger(folder.ledger, read_only=True)
+    except DamagedLedgerError:
+        return None
+    if ledger.is_whole() and not any(_fault(folder, part) for part in ledger.parts()):
+        return ledger
+    ledger.close()
+    return None
+
+
 def repaired_ledger(folder: RunFolder, plan: Plan) -> Ledger:
     """Give the ledger of a run, open for writing, that names whole parts alone.
 
@@ -28,7 +40,7 @@ def repaired_ledger(folder: RunFolder, plan: Plan) -> Ledger:
     StorageError
         When the disk refuses.
     """
-    ledger = _whole_ledger(folder, plan)
+    ledger = _rebuilt_ledger(folder, plan)
     for part in ledger.parts():
         if fault := _fault(folder, part):
             logger.warning("%s; the jobs of batch %d run again", fault, part.number)
@@ -38,7 +50,7 @@ def repaired_ledger(folder: RunFolder, plan: Plan) -> Ledger:
     return ledger
 
 
-def _whole_ledger(folder: RunFolder, plan: Plan) -> Ledger:
+def _rebuilt_ledger(folder: RunFolder, plan: Plan) -> Ledger:
     with storage_errors(folder.ledger):
         try:
             ledger = Ledger(folder.ledger)
@@ -84,8 +96,7 @@ def _result(footer: Footer, trades: bytes, equity: bytes) -> Result:
         errors=footer.errors,
         trades=trades,
         equity=equity,
-        seconds=footer.seconds,
-        peak=footer.peak,
+        seconds=0.0,
     )
 
 

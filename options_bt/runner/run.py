@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from options_bt.data.cache import Cache
 from options_bt.data.prepare import Prepared, covered_years, missing_data, prepared, pull
@@ -20,31 +20,12 @@ from options_bt.runner.folder import RunFolder, RunInfo, differences, run_info
 from options_bt.runner.ledger import Ledger
 from options_bt.runner.logs import log_to_file
 from options_bt.runner.progress import Progress
+from options_bt.runner.repair import repaired_ledger, whole_ledger
 from options_bt.runner.results import results_table
+from options_bt.runner.summary import Summary, Times, failures_allowed
 from options_bt.storage import write_atomically
 
 logger = logging.getLogger(__name__)
-
-
-class Summary(NamedTuple):
-    """How a run ended.
-
-    Attributes
-    ----------
-    stopped_by : int
-        Number of the signal that ended it early; 0 if none did.
-    """
-
-    path: Path
-    total: int
-    done: int
-    failed: int
-    stopped_by: int = 0
-
-    @property
-    def exit_code(self) -> int:
-        """0 all done, 1 some failed, 128 and the signal's number when one stopped it."""
-        return 128 + self.stopped_by if self.stopped_by else int(self.failed > 0)
 
 
 def run_job(
@@ -54,6 +35,8 @@ def run_job(
     cache: Path,
     workers: int | str | None = None,
     fresh: bool = False,
+    resume_failed: bool = False,
+    max_failures: int | str | None = None,
     shown: bool = True,
 ) -> Summary:
     """Run every backtest of a job that its run folder does not hold yet.
@@ -67,6 +50,10 @@ def run_job(
         Instead of the job's own.
     fresh : bool
         Begin anew; what the run folder holds is set aside under another name.
+    resume_failed : bool
+        Run the jobs again that failed before.
+    max_failures : int or str, optional
+        Give up when more jobs fail than this number, or than this share of the plan, as in ``5%``; never by default.
     shown : bool
         Whether to show progress.
 
@@ -91,7 +78,7 @@ def run_job(
     folder = RunFolder(runs / job.name)
     folder.claim()
     try:
-        markets = _markets(source, store, plan, shown)
+        markets, times = _markets(source, store, plan, shown)
         info = run_info(
             job,
             source.label,
@@ -101,8 +88,10 @@ def run_job(
             implied_closes={m.symbol: count for m in markets if (count := m.open().implied_closes)},
         )
         _begin(folder, info, fresh)
+        allowed = failures_allowed(max_failures, len(plan))
         with log_to_file(folder.log):
-            return _run(plan, folder, markets, workers or job.run.workers, shown)
+            summary = _run(plan, folder, markets, workers or job.run.workers, shown, resume_failed, allowed)
+        return summary._replace(times=summary.times._replace(pull=times.pull, build=times.build))
     finally:
         folder.release()
 
@@ -118,18 +107,26 @@ def pull_job(job: JobFile, cache: Path, *, shown: bool = True) -> None:
     source = open_source(job.source, job.columns)
     require_symbols(source, job.symbols)
     store = Cache(cache, source.name)
-    markets = _markets(source, store, Plan(job), shown)
+    markets, _ = _markets(source, store, Plan(job), shown)
     logger.info("%d symbols are ready in %s", len(markets), store.folder)
 
 
-def _markets(source: Source, cache: Cache, plan: Plan, shown: bool) -> list[Prepared]:
+def _markets(source: Source, cache: Cache, plan: Plan, shown: bool) -> tuple[list[Prepared], Times]:
+    began = time.monotonic()
     symbols, years = plan.job.symbols, plan.years
     missing = missing_data(source, cache, symbols, years)
     if missing:
-        logger.info("Pulling %s of %s", ", ".join(missing), source.label)
+        logger.info("Pulling %s of %s", _some(list(missing)), source.label)
         with Progress("pull", sum(map(len, missing.values())), "symbol-year", shown=shown) as progress:
             pull(source, cache, list(missing), years, progress.advance_by_rows)
-    return [prepared(cache, symbol, years) for symbol in symbols]
+    pulled = time.monotonic()
+    markets = [prepared(cache, symbol, years) for symbol in symbols]
+    return markets, Times(pull=pulled - began, build=time.monotonic() - pulled)
+
+
+def _some(symbols: Sequence[str]) -> str:
+    more = f" and {len(symbols) - 8} more" if len(symbols) > 8 else ""
+    return ", ".join(symbols[:8]) + more
 
 
 def _begin(folder: RunFolder, info: RunInfo, fresh: bool) -> None:
@@ -150,40 +147,64 @@ def _begin(folder: RunFolder, info: RunInfo, fresh: bool) -> None:
     folder.create(info)
 
 
-def _run(plan: Plan, folder: RunFolder, markets: Sequence[Prepared], workers: int | str, shown: bool) -> Summary:
-    # The results are written last: where they are, nothing is left to do or to write.
-    finished = folder.results.is_file()
-    ledger = Ledger(folder.ledger, read_only=finished)
+def _run(
+    plan: Plan,
+    folder: RunFolder,
+    markets: Sequence[Prepared],
+    workers: int | str,
+    shown: bool,
+    resume_failed: bool,
+    max_failures: float,
+) -> Summary:
+    ledger = _ledger(folder, plan, resume_failed)
     try:
-        stopped_by = 0 if finished else _finish(plan, folder, ledger, markets, workers, shown)
+        # The results are written last: where they are, nothing is left to do or to write.
+        if folder.results.is_file():
+            summary = Summary(folder.path, len(plan), 0, 0)
+        else:
+            summary = _finish(plan, folder, ledger, markets, workers, shown, max_failures)
         done, failed = ledger.counts()
     finally:
         ledger.close()
     logger.info("%d of %d backtests done, %d failed", done, len(plan), failed, extra={"run": str(folder.path)})
-    return Summary(folder.path, len(plan), done, failed, stopped_by)
+    return summary._replace(done=done, failed=failed)
+
+
+def _ledger(folder: RunFolder, plan: Plan, resume_failed: bool) -> Ledger:
+    """Give the ledger of a run: to be read, when it is finished and whole, else to be written."""
+    if folder.results.is_file() and not resume_failed and (ledger := whole_ledger(folder)):
+        return ledger
+    ledger = repaired_ledger(folder, plan)
+    if resume_failed and (again := ledger.forget_failed()):
+        logger.info("%d backtests that failed before are run again", again)
+        folder.results.unlink(missing_ok=True)
+    return ledger
 
 
 def _finish(
-    plan: Plan, folder: RunFolder, ledger: Ledger, markets: Sequence[Prepared], workers: int | str, shown: bool
-) -> int:
-    """Run what is pending and write the results; give the number of the signal that stopped it, or 0."""
-    _remove_orphans(folder, ledger)
+    plan: Plan,
+    folder: RunFolder,
+    ledger: Ledger,
+    markets: Sequence[Prepared],
+    workers: int | str,
+    shown: bool,
+    max_failures: float,
+) -> Summary:
+    """Run what is pending, and write the results when nothing is left."""
+    summary = Summary(folder.path, len(plan), 0, 0)
     pending = ~ledger.done(len(plan))
     if pending.any():
         warm_up()
-        stopped_by = Coordinator(plan, folder, ledger, markets, pending).run(workers, shown)
-        if stopped_by:
-            return stopped_by
+        began = time.monotonic()
+        coordinator = Coordinator(plan, folder, ledger, markets, pending, max_failures)
+        stopped_by = coordinator.run(workers, shown)
+        times = Times(0.0, 0.0, time.monotonic() - began, coordinator.working, coordinator.writing)
+        summary = summary._replace(stopped_by=stopped_by, gave_up=coordinator.gave_up, times=times)
+        if stopped_by or coordinator.gave_up:
+            return summary
+    began = time.monotonic()
     buffer = io.BytesIO()
     results_table(plan, ledger).write_parquet(buffer, compression="zstd")
     write_atomically(folder.results, buffer.getvalue())
-    return 0
-
-
-def _remove_orphans(folder: RunFolder, ledger: Ledger) -> None:
-    """Delete the parts of batches that were never entered: their jobs run again."""
-    entered = set(ledger.batches())
-    for table in ("trades", "equity"):
-        for path in (folder.path / table).glob("*part-*"):
-            if path.suffix == ".tmp" or int(path.stem.rpartition("-")[2]) not in entered:
-                path.unlink()
+    writing = summary.times.writing + time.monotonic() - began
+    return summary._replace(times=summary.times._replace(writing=writing))

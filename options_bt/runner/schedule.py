@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from math import ceil
+from math import ceil, inf
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -27,10 +27,11 @@ class Work(NamedTuple):
 
 
 class BatchDone(NamedTuple):
-    """A worker finished a batch, and its results are on the disk."""
+    """A worker finished a batch, and its results are on the disk; so many of its jobs failed."""
 
     number: int
     seconds: float
+    failed: int = 0
 
 
 class WorkerDied(NamedTuple):
@@ -45,7 +46,9 @@ class Interrupted(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """Time has passed, or the run begins."""
+    """Time has passed, or the run begins; where it was just measured, so many bytes of memory are left."""
+
+    free: float | None = None
 
 
 Event = BatchDone | WorkerDied | Interrupted | Tick
@@ -80,6 +83,7 @@ class _Flight(Struct):
     batch: Batch
     deadline: float
     killed: str = ""
+    innocent: bool = False
 
 
 class Schedule:
@@ -87,6 +91,10 @@ class Schedule:
 
     Every job is submitted until it is done or quarantined. A batch whose worker died is split into single
     jobs, so that the culprit is named; a single job that dies is tried again `retries` times.
+
+    While less than `floor` bytes of memory are free, nothing is begun beside what is in flight; one batch at a time
+    goes on, so that the run ends. Below half of it the batch that was begun last is killed, and its jobs are run
+    again at the end, without blame; when it is the only one in flight, it took the memory itself, and died of it.
 
     Parameters
     ----------
@@ -99,10 +107,22 @@ class Schedule:
     retries : int
     first_number : int
         Number of the first batch.
+    floor : float
+        Bytes of memory that have to stay free.
+    max_failures : float
+        With more failed jobs than these, nothing new is begun.
     """
 
     def __init__(
-        self, work: Sequence[Work], *, slots: int, timeout: float, retries: int, first_number: int = 0
+        self,
+        work: Sequence[Work],
+        *,
+        slots: int,
+        timeout: float,
+        retries: int,
+        first_number: int = 0,
+        floor: float = 0.0,
+        max_failures: float = inf,
     ) -> None:
         self._work = deque(work)
         self._waiting = sum(part.pending for part in work)
@@ -115,11 +135,19 @@ class Schedule:
         self._flights: dict[int, _Flight] = {}
         self._seconds_per_job = 0.0
         self._stopping = False
+        self._floor, self._free = floor, inf
+        self._max_failures, self._failures = max_failures, 0
+        self.retried = 0
 
     @property
     def finished(self) -> bool:
         """Whether nothing is in flight and nothing more will be submitted."""
         return not self._flights and (self._stopping or not (self._waiting or self._again))
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether more jobs failed than is allowed."""
+        return self._failures > self._max_failures
 
     @property
     def flights(self) -> list[Batch]:
@@ -141,16 +169,21 @@ class Schedule:
         """
         actions: list[Action] = []
         match event:
-            case BatchDone(number, seconds):
+            case BatchDone(number, seconds, failed):
                 self._learn(seconds, len(self._flights.pop(number).batch.positions))
+                self._failures += failed
             case WorkerDied(number, reason):
                 flight = self._flights.pop(number)
-                actions += self._died(flight.batch, flight.killed or reason)
+                actions += self._died(flight, flight.killed or reason)
             case Interrupted():
                 self._stopping = True
-            case Tick():
+            case Tick(free):
                 actions += self._overdue(now)
-        while len(self._flights) < self._slots and (batch := self._next()):
+                if free is not None:
+                    self._free = free
+                    actions += self._too_large()
+        self._stopping |= self.gave_up
+        while len(self._flights) < self._admitted() and (batch := self._next()):
             self._flights[batch.number] = _Flight(batch, now + self._allowance(len(batch.positions)))
             actions.append(Submit(batch))
         return actions
@@ -166,16 +199,37 @@ class Schedule:
         # A batch is sized to a fraction of a second: what is past one job's timeout is one job stuck.
         return self._timeout + 10 * jobs * self._seconds_per_job
 
-    def _died(self, batch: Batch, reason: str) -> list[Action]:
+    def _died(self, flight: _Flight, reason: str) -> list[Action]:
+        batch = flight.batch
+        self.retried += 1
+        if flight.innocent:
+            self._work.append(Work(batch.symbol, iter(batch.positions), len(batch.positions)))
+            self._waiting += len(batch.positions)
+            return []
         if len(batch.positions) > 1:
             self._again.extend((batch.symbol, position) for position in batch.positions)
             return []
         (position,) = batch.positions
         deaths = self._deaths[position] = self._deaths.get(position, 0) + 1
         if deaths > self._retries:
+            self._failures += 1
+            self.retried -= 1
             return [Quarantine(position, batch.symbol, deaths, reason)]
         self._again.append((batch.symbol, position))
         return []
+
+    def _admitted(self) -> int:
+        return self._slots if self._free >= self._floor else 1
+
+    def _too_large(self) -> list[Action]:
+        """Kill the youngest batch when little memory is left, one at a time."""
+        if self._free >= self._floor / 2 or not self._flights or any(f.killed for f in self._flights.values()):
+            return []
+        number = max(self._flights)
+        flight = self._flights[number]
+        flight.innocent = len(self._flights) > 1
+        flight.killed = f"only {self._free / 1e6:,.0f} MB of memory were left"
+        return [Kill(number, flight.killed)]
 
     def _overdue(self, now: float) -> list[Action]:
         actions: list[Action] = []

@@ -19,8 +19,8 @@ import pytest
 from options_bt.analysis.opened import open_run
 from options_bt.engine.backtest import Outcome, run_backtest
 from options_bt.job.spec import JobSpec
-from options_bt.runner import batch
-from tests.cli.terminal import ONE_YEAR, PROGRAM, SMALL_NEWS, Command, process, refused, written
+from options_bt.runner import batch, schedule
+from tests.cli.terminal import ONE_YEAR, PROGRAM, SMALL_NEWS, Answer, Command, process, refused, written
 from tests.small_run import JOB, SmallRun, contents, job_of, with_a_failure
 
 # run
@@ -36,10 +36,13 @@ def test_run_prints_news_the_best_and_where_the_results_are(command: Command, sm
     assert rest[2].split()[:4] == ["job", "symbol", "delta", "sharpe"]
     sharpes = [float(line.split()[3]) for line in rest[4:8]]
     assert sharpes == sorted(sharpes, reverse=True)
-    assert [line for line in rest[8:] if line] == [
-        "Data: demo: simulated market (sparse, seed 1)",
-        "Results: runs/small-quick/results.parquet",
-    ]
+    data, times, results = [line for line in rest[8:] if line]
+    assert data == "Data: demo: simulated market (sparse, seed 1)"
+    seconds = r"\d+\.\d s"
+    assert re.fullmatch(
+        rf"Time: {seconds} pull, {seconds} build, {seconds} backtests \({seconds} of work\), {seconds} writing", times
+    )
+    assert results == "Results: runs/small-quick/results.parquet"
     assert Path("runs/small-quick/results.parquet").read_bytes() == (small_run.path / "results.parquet").read_bytes()
 
 
@@ -160,7 +163,8 @@ def test_a_failed_backtest_is_named_and_the_exit_code_is_1(command: Command, sma
     job = open_run("runs/small-quick").failures()[0].job
     answer = command("run", small_run.jobfile, "--quick", "-q")
     assert answer.code == 1
-    assert answer.err.splitlines() == [f"failed {job}: ZeroDivisionError: a fault of the test"]
+    assert failed(answer) == [(job, "ZeroDivisionError: a fault of the test")]
+    assert "The first 1 of 1 that failed:" in answer.err
     assert any(line.startswith(job) and " failed " in line for line in answer.lines)
     assert "Results: runs/small-quick/results.parquet" in answer.lines
 
@@ -185,7 +189,7 @@ def test_an_error_of_one_backtest_is_logged_with_its_job(
         f"ERROR [options_bt.runner.coordinator] Backtest {job} of SPY failed: ZeroDivisionError: a fault at 0.25"
     ) in answer.lines
     assert "INFO [options_bt.runner.run] 1 of 2 backtests done, 1 failed" in answer.lines
-    assert answer.err.splitlines() == [f"failed {job}: ZeroDivisionError: a fault at 0.25"]
+    assert failed(answer) == [(job, "ZeroDivisionError: a fault at 0.25")]
     shown = command("show", "runs/small-quick", job)
     assert "ZeroDivisionError: a fault at 0.25" in shown.out
     assert command("results", "runs/small-quick", "--where", "status = 'failed'", "--format", "csv").out.count(job) == 1
@@ -198,9 +202,57 @@ def test_what_went_wrong_is_told_when_no_backtest_of_a_batch_succeeds(
     answer = command("run", small_run.jobfile, "--quick", "--symbol", "SPY", "--workers", 1)
     assert answer.code == 1
     jobs = open_run("runs/small-quick").results()["job"].to_list()
-    assert answer.err.splitlines() == [
-        f"failed {job}: ZeroDivisionError: a fault at {delta}" for job, delta in zip(jobs, (0.15, 0.25), strict=True)
+    assert failed(answer) == [
+        (job, f"ZeroDivisionError: a fault at {delta}") for job, delta in zip(jobs, (0.15, 0.25), strict=True)
     ]
+
+
+def failed(answer: Answer) -> list[tuple[str, str]]:
+    """Give the jobs of the table of failures, with why."""
+    rows = [line.split() for line in answer.err.splitlines() if "Error:" in line]
+    return [(row[0], " ".join(row[4:])) for row in rows]
+
+
+def test_failed_backtests_can_be_run_again(
+    command: Command, small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ("run", small_run.jobfile, "--quick", "--workers", 1)
+    with monkeypatch.context() as patch:
+        failing_everywhere(patch, 0.25)
+        assert command(*run).code == 1
+    assert command(*run).code == 1
+    again = command(*run, "--resume-failed")
+    assert again.code == 0
+    assert "INFO [options_bt.runner.run] 2 backtests that failed before are run again" in again.lines
+    assert command("compare", small_run.path, "runs/small-quick").code == 0
+    assert "Backtest complete" not in command(*run, "--resume-failed").out
+
+
+@pytest.mark.parametrize(
+    ("option", "ended"),
+    [(["--fail-fast"], False), (["--max-failures", "0"], False), (["--max-failures", "20%"], False), ([], True)],
+)
+def test_a_run_is_given_up_when_more_fail_than_is_allowed(
+    command: Command, small_run: SmallRun, monkeypatch: pytest.MonkeyPatch, option: list[str], ended: bool
+) -> None:
+    monkeypatch.setattr(schedule, "FIRST_BATCH", 1)
+    monkeypatch.setattr(schedule, "BATCH_SECONDS", 0.0)
+    run = ("run", small_run.jobfile, "--quick", "--workers", 1)
+    with monkeypatch.context() as patch:
+        failing_everywhere(patch, 0.15)
+        answer = command(*run, *option)
+    assert answer.code == 1
+    assert Path("runs/small-quick/results.parquet").exists() == ended
+    assert ("Gave up after 1 failures with 3 backtests to go; the same command goes on." in answer.err) != ended
+    assert command(*run, "--resume-failed").code == 0
+    assert command("compare", small_run.path, "runs/small-quick").code == 0
+
+
+@pytest.mark.parametrize("given", ["few", "-1", "5 %", "1.5"])
+def test_a_limit_that_is_none_is_refused(command: Command, small_run: SmallRun, given: str) -> None:
+    answer = command("run", small_run.jobfile, "--quick", f"--max-failures={given}")
+    assert answer.code == 2
+    assert f"max-failures: got '{given}'; allowed: a whole number, or a share of the backtests as 5%" in answer.err
 
 
 def test_workers_are_processes_that_give_the_same(small_run: SmallRun, tmp_path: Path) -> None:

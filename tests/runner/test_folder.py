@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,10 @@ def test_a_file_is_no_run(small_run: SmallRun) -> None:
 def test_a_folder_has_one_owner_until_it_is_released(tmp_path: Path) -> None:
     one, other = RunFolder(tmp_path / "a/b"), RunFolder(tmp_path / "a/b")
     one.claim()
-    with pytest.raises(RunFolderError, match="is in use by another options-bt; wait for it or stop it"):
+    with pytest.raises(
+        RunFolderError,
+        match=rf"is in use by another options-bt \(process {os.getpid()} on .* since .*\); wait for it or",
+    ):
         other.claim()
     one.release()
     other.claim()

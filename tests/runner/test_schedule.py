@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,13 +24,17 @@ from options_bt.runner.schedule import (
     WorkerDied,
 )
 
+FLOOR = 1000.0
 
-def schedule(*counts: int, slots: int = 2, timeout: float = 10.0, retries: int = 1) -> Schedule:
+
+def schedule(
+    *counts: int, slots: int = 2, timeout: float = 10.0, retries: int = 1, max_failures: float = math.inf
+) -> Schedule:
     work, first = [], 0
     for number, count in enumerate(counts):
         work.append(Work(f"S{number}", iter(range(first, first + count)), count))
         first += count
-    return Schedule(work, slots=slots, timeout=timeout, retries=retries)
+    return Schedule(work, slots=slots, timeout=timeout, retries=retries, floor=FLOOR, max_failures=max_failures)
 
 
 def submitted(actions: list[Action]) -> list[Batch]:
@@ -39,10 +45,14 @@ class Machine(RuleBasedStateMachine):
     """Plays a coordinator to whose workers anything may happen."""
 
     @initialize(
-        counts=st.lists(st.integers(0, 40), min_size=1, max_size=3), slots=st.integers(1, 4), retries=st.integers(0, 2)
+        counts=st.lists(st.integers(0, 40), min_size=1, max_size=3),
+        slots=st.integers(1, 4),
+        retries=st.integers(0, 2),
+        allowed=st.one_of(st.just(math.inf), st.integers(0, 5)),
     )
-    def begin(self, counts: list[int], slots: int, retries: int) -> None:
-        self.schedule = schedule(*counts, slots=slots, retries=retries)
+    def begin(self, counts: list[int], slots: int, retries: int, allowed: float) -> None:
+        self.schedule = schedule(*counts, slots=slots, retries=retries, max_failures=allowed)
+        self.allowed, self.failed, self.free = allowed, 0, math.inf
         self.jobs, self.slots, self.retries = set(range(sum(counts))), slots, retries
         self.flying: dict[int, Batch] = {}
         self.done: list[int] = []
@@ -56,19 +66,23 @@ class Machine(RuleBasedStateMachine):
         for action in actions:
             match action:
                 case Submit(batch):
-                    assert not self.stopping
+                    assert not self.stopping and self.failures() <= self.allowed
+                    assert self.free >= FLOOR or not self.flying
                     assert batch.number not in self.flying
                     self.flying[batch.number] = batch
-                case Kill(number, _):
+                case Kill(number, reason):
                     assert number in self.flying
-                    self.die(number)
+                    self.die(number, blamed="memory" not in reason or len(self.flying) == 1)
                 case Quarantine(position, _, attempts, _):
                     assert position not in self.quarantined
                     self.quarantined[position] = attempts
 
-    def die(self, number: int) -> None:
+    def failures(self) -> int:
+        return self.failed + len(self.quarantined)
+
+    def die(self, number: int, blamed: bool = True) -> None:
         batch = self.flying.pop(number)
-        if len(batch.positions) == 1:
+        if blamed and len(batch.positions) == 1:
             self.deaths[batch.positions[0]] = self.deaths.get(batch.positions[0], 0) + 1
         self.act(self.schedule.handle(WorkerDied(number, "gone"), self.now))
 
@@ -76,18 +90,21 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), seconds=st.floats(0.0001, 5.0))
     def finish(self, data: st.DataObject, seconds: float) -> None:
         batch = self.flying.pop(data.draw(st.sampled_from(sorted(self.flying))))
+        failed = data.draw(st.integers(0, 1))
         self.done += batch.positions
-        self.act(self.schedule.handle(BatchDone(batch.number, seconds), self.now))
+        self.failed += failed
+        self.act(self.schedule.handle(BatchDone(batch.number, seconds, failed), self.now))
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data())
     def lose_a_worker(self, data: st.DataObject) -> None:
         self.die(data.draw(st.sampled_from(sorted(self.flying))))
 
-    @rule(seconds=st.floats(0.0, 30.0))
-    def wait(self, seconds: float) -> None:
+    @rule(seconds=st.floats(0.0, 30.0), free=st.sampled_from([math.inf, FLOOR, FLOOR / 2, FLOOR / 2 - 1, 0.0]))
+    def wait(self, seconds: float, free: float) -> None:
         self.now += seconds
-        self.act(self.schedule.handle(Tick(), self.now))
+        self.free = free
+        self.act(self.schedule.handle(Tick(free), self.now))
 
     @rule()
     def interrupt(self) -> None:
@@ -115,7 +132,7 @@ class Machine(RuleBasedStateMachine):
         while self.flying:
             self.finish_first()
         assert self.schedule.finished
-        if not self.stopping:
+        if not self.stopping and self.failures() <= self.allowed:
             assert set(self.done) | set(self.quarantined) == self.jobs
 
     def finish_first(self) -> None:
@@ -189,4 +206,48 @@ def test_nothing_is_begun_after_an_interrupt() -> None:
     assert not one.finished
     assert one.handle(BatchDone(first.number, 0.1), 0) == []
     assert one.handle(WorkerDied(second.number, "gone"), 0) == []
+    assert one.finished
+
+
+def test_nothing_is_begun_beside_others_while_memory_is_low() -> None:
+    one = schedule(100, slots=2)
+    first, second = submitted(one.handle(Tick(), 0))
+    assert one.handle(Tick(FLOOR - 1), 0) == []
+    assert one.handle(BatchDone(first.number, 0.1), 0) == []
+    (alone,) = submitted(one.handle(BatchDone(second.number, 0.1), 0))
+    assert len(submitted(one.handle(Tick(FLOOR), 0))) == 1
+    assert alone in one.flights
+
+
+def test_the_youngest_batch_gives_way_and_is_run_again_without_blame() -> None:
+    one = schedule(8, slots=2, retries=0)
+    _, second = submitted(one.handle(Tick(), 0))
+    (kill,) = one.handle(Tick(FLOOR / 2 - 1), 0)
+    assert kill == Kill(second.number, "only 0 MB of memory were left")
+    assert one.handle(Tick(FLOOR / 2 - 1), 0) == []
+    assert one.handle(WorkerDied(second.number, "killed by SIGKILL"), 0) == []
+    (again,) = submitted(one.handle(Tick(FLOOR), 0))
+    assert set(again.positions) <= set(second.positions) and again.attempt == 1
+    assert one.retried == 1
+
+
+def test_a_job_that_takes_all_memory_alone_is_quarantined() -> None:
+    one = schedule(1, slots=2, retries=1)
+    for attempt in (1, 2):
+        (batch,) = one.flights or submitted(one.handle(Tick(), 0))
+        assert batch.attempt == attempt
+        assert one.handle(Tick(0.0), 0) == [Kill(batch.number, "only 0 MB of memory were left")]
+        actions = one.handle(WorkerDied(batch.number, "killed by SIGKILL"), 0)
+    assert actions == [Quarantine(0, "S0", 2, "only 0 MB of memory were left")]
+    assert one.finished
+
+
+def test_too_many_failures_end_the_run() -> None:
+    one = schedule(100, slots=2, max_failures=1)
+    first, second = submitted(one.handle(Tick(), 0))
+    (third,) = submitted(one.handle(BatchDone(first.number, 0.1, failed=1), 0))
+    assert not one.gave_up
+    assert one.handle(BatchDone(second.number, 0.1, failed=1), 0) == []
+    assert one.gave_up and not one.finished
+    assert one.handle(BatchDone(third.number, 0.1), 0) == []
     assert one.finished

@@ -1,0 +1,86 @@
+"""How a run ended, where its time went, and how many failures it may have."""
+
+from __future__ import annotations
+
+import re
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+from options_bt.errors import InputError
+
+
+class Times(NamedTuple):
+    """Seconds that a go of a run spent on its parts.
+
+    Attributes
+    ----------
+    pull, build : float
+        Bringing data, and building markets from it.
+    backtests : float
+        From the first batch to the last.
+    work : float
+        What the workers spent on batches, all together.
+    writing : float
+        Of the backtests' time, what writing parts and ledger took; and the table of results.
+    """
+
+    pull: float = 0.0
+    build: float = 0.0
+    backtests: float = 0.0
+    work: float = 0.0
+    writing: float = 0.0
+
+
+class Summary(NamedTuple):
+    """How a run ended.
+
+    Attributes
+    ----------
+    stopped_by : int
+        Number of the signal that ended it early; 0 if none did.
+    gave_up : bool
+        Whether it ended early because more jobs failed than is allowed.
+    times : Times
+        Where the time of this go went.
+    """
+
+    path: Path
+    total: int
+    done: int
+    failed: int
+    stopped_by: int = 0
+    gave_up: bool = False
+    times: Times = Times()
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 1 some failed, 128 and the signal's number when one stopped it."""
+        return 128 + self.stopped_by if self.stopped_by else int(self.failed > 0)
+
+
+def times_text(summary: Summary) -> str:
+    """Give a line that says where the time of this go went; nothing when nothing was run."""
+    times = summary.times
+    if not times.backtests:
+        return ""
+    return (
+        f"Time: {times.pull:.1f} s pull, {times.build:.1f} s build, {times.backtests:.1f} s backtests "
+        f"({times.work:.1f} s of work), {times.writing:.1f} s writing\n"
+    )
+
+
+def failures_allowed(given: int | str | None, total: int) -> float:
+    """Give how many jobs of so many may fail before a run is given up; infinity when nothing is given.
+
+    Raises
+    ------
+    InputError
+        When it is neither a whole number nor a percentage.
+    """
+    if given is None:
+        return inf
+    if not re.fullmatch(r"\d+|\d+(\.\d+)?%", str(given)):
+        raise InputError(f"max-failures: got {given!r}; allowed: a whole number, or a share of the backtests as 5%")
+    text = str(given)
+    return float(text.removesuffix("%")) * total / 100 if text.endswith("%") else int(text)
