@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS job (
 """
 _FORMAT = 2
 _CHUNK = 50_000
+_REBUILD = "`options-bt run` with its job file rebuilds it"
 
 
 class Failure(NamedTuple):
@@ -126,7 +127,7 @@ class Ledger:
             self._connection.execute("SELECT COUNT(*) FROM job LIMIT 1").fetchone()
             (found,) = self._connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:
-            raise DamagedLedgerError(f"{path}: {error}; `options-bt run` with its job file rebuilds it") from None
+            raise DamagedLedgerError(f"{path}: {error}; {_REBUILD}") from None
         if found != _FORMAT:
             raise RunFolderError(f"{path} was written by another version of options-bt; begin anew with --fresh")
 
@@ -139,13 +140,14 @@ class Ledger:
     def done(self, size: int) -> NDArray[np.bool_]:
         """Tell for each position of a plan of that size whether its job stands in the ledger."""
         mask = np.zeros(size, bool)
-        for (position,) in self._connection.execute("SELECT position FROM job"):
+        for (position,) in self._rows("SELECT position FROM job"):
             mask[position] = True
         return mask
 
     def next_batch(self) -> int:
         """Give a batch number that was not used yet."""
-        return int(self._connection.execute("SELECT COALESCE(MAX(number), -1) + 1 FROM batch").fetchone()[0])
+        ((number,),) = self._rows("SELECT COALESCE(MAX(number), -1) + 1 FROM batch")
+        return int(number)
 
     def is_whole(self) -> bool:
         """Say whether SQLite finds nothing wrong with the file."""
@@ -186,8 +188,8 @@ class Ledger:
 
     def live(self) -> Live | None:
         """Give what was written last of how the run is going."""
-        row = self._connection.execute("SELECT value FROM live").fetchone()
-        return msgspec.json.decode(row[0], type=Live) if row else None
+        rows = self._rows("SELECT value FROM live")
+        return msgspec.json.decode(rows[0][0], type=Live) if rows else None
 
     def by_symbol(self) -> list[tuple[str, int, int]]:
         """Give for each symbol with ended batches how many of its jobs are done and how many failed."""
@@ -195,7 +197,7 @@ class Ledger:
             "SELECT batch.symbol, SUM(job.state = 'done'), SUM(job.state = 'failed') "
             "FROM job JOIN batch ON job.batch = batch.number GROUP BY 1 ORDER BY 1"
         )
-        return list(self._connection.execute(query))
+        return self._rows(query)
 
     def record(
         self, batch: Batch, result: Result, jobs: Iterable[tuple[str, JobSpec]], live: Live | None = None
@@ -249,24 +251,31 @@ class Ledger:
     def failures(self) -> list[Failure]:
         """Give the jobs that failed, in the order of the plan."""
         query = "SELECT position, id, attempts, spec, error FROM job WHERE state = 'failed' ORDER BY position"
-        return [Failure(*row) for row in self._connection.execute(query)]
+        return [Failure(*row) for row in self._rows(query)]
 
     def counts(self) -> tuple[int, int]:
         """Give how many jobs are done and how many failed."""
         query = "SELECT COALESCE(SUM(state = 'done'), 0), COALESCE(SUM(state = 'failed'), 0) FROM job"
-        done, failed = self._connection.execute(query).fetchone()
+        ((done, failed),) = self._rows(query)
         return int(done), int(failed)
 
     def seconds(self) -> float:
         """Give the time that workers spent on batches."""
-        return float(self._connection.execute("SELECT COALESCE(SUM(seconds), 0) FROM batch").fetchone()[0])
+        ((seconds,),) = self._rows("SELECT COALESCE(SUM(seconds), 0) FROM batch")
+        return float(seconds)
 
     def rows(self) -> Iterator[tuple[list[int], list[str], list[str], NDArray[np.float64]]]:
         """Give the entered jobs in the order of the plan, in chunks: positions, ids, states, metrics."""
         query = "SELECT position, id, state, metrics FROM job WHERE position > ? ORDER BY position LIMIT ?"
         last = -1
-        while chunk := self._connection.execute(query, (last, _CHUNK)).fetchall():
+        while chunk := self._rows(query, last, _CHUNK):
             positions, ids, states, blobs = zip(*chunk, strict=True)
             last = positions[-1]
             metrics = np.frombuffer(b"".join(blobs)).reshape(len(chunk), len(METRICS))
             yield list(positions), list(ids), list(states), metrics
+
+    def _rows(self, query: str, *parameters: object) -> list[Any]:
+        try:
+            return self._connection.execute(query, parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise DamagedLedgerError(f"{self._path}: {error}; {_REBUILD}") from None

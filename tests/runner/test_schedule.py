@@ -63,7 +63,9 @@ class Machine(RuleBasedStateMachine):
         self.act(self.schedule.handle(Tick(), self.now))
 
     def act(self, actions: list[Action]) -> None:
-        for action in actions:
+        alone = len(self.flying) == 1
+        # A worker that is killed dies a little later.
+        for action in sorted(actions, key=lambda action: isinstance(action, Kill)):
             match action:
                 case Submit(batch):
                     assert not self.stopping and self.failures() <= self.allowed
@@ -72,7 +74,7 @@ class Machine(RuleBasedStateMachine):
                     self.flying[batch.number] = batch
                 case Kill(number, reason):
                     assert number in self.flying
-                    self.die(number, blamed="memory" not in reason or len(self.flying) == 1)
+                    self.die(number, blamed="memory" not in reason or alone)
                 case Quarantine(position, _, attempts, _):
                     assert position not in self.quarantined
                     self.quarantined[position] = attempts
