@@ -12,7 +12,7 @@ from options_bt.data.cache import Cache
 from options_bt.data.prepare import covered_years, missing_data
 from options_bt.data.source import Source, open_source, require_symbols
 from options_bt.job.planner import Plan
-from options_bt.runner.estimate import estimated
+from options_bt.runner.estimate import duration, estimated
 
 ROWS_PER_YEAR = 25_000
 """Quotes of a symbol in a year that is not cached yet: DoltHub's sampling has about so many."""
@@ -57,7 +57,7 @@ def preview(plan: Plan, cache: Path, workers: int | str, first: int) -> str:
         *(f"  axis      {name}: {_some([_shown(value) for value in values])}" for name, values in job.grid),
         *([f"  repeated  {job.repeated} equal values were taken out"] if job.repeated else []),
         f"  data      {years[0]} to {years[-1]}; {_cached(to_pull, len(job.symbols) * len(years), cached)}",
-        f"  estimate  {_duration(cost.seconds / cost.workers)} with {_count(cost.workers, 'worker')}, "
+        f"  estimate  {duration(cost.seconds / cost.workers)} with {_count(cost.workers, 'worker')}, "
         f"{cost.memory / 1e6:,.0f} MB of memory (rough; {virtual_memory().available / 1e6:,.0f} MB are free)",
         f"first {min(first, len(plan))}:",
         *(f"  {number:>4}  {_job(plan, number)}" for number in islice(range(len(plan)), first)),
@@ -99,12 +99,6 @@ def _window(span: tuple[int, str, object, object]) -> str:
 def _cached(to_pull: int, total: int, rows: int) -> str:
     have = f"{total - to_pull} of {total} symbol-years are cached ({rows:,} quotes)"
     return f"{have}, {to_pull} would be pulled" if to_pull else have
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _job(plan: Plan, position: int) -> str:
