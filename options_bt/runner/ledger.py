@@ -5,14 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from options_bt.engine.metrics import METRICS
@@ -35,6 +34,7 @@ CREATE TABLE IF NOT EXISTS job (
 _FORMAT = 2
 _CHUNK = 50_000
 _REBUILD = "`options-bt run` with its job file rebuilds it"
+_CLOSE_SECONDS = 1.0
 
 
 class Failure(NamedTuple):
@@ -97,8 +97,33 @@ class Part(NamedTuple):
     equity: str
 
 
+class Standing(NamedTuple):
+    """How a run stands at one moment, as its ledger has it.
+
+    Attributes
+    ----------
+    live : Live or None
+        What the run told last, less the batches that have ended since; None before it told anything.
+    symbols : dict of int to (done, failed)
+        By the place of the symbol in the job; without those of which no job has ended.
+    peak : int
+        Bytes that a worker held at most during a batch.
+    last : float
+        Seconds since 1970: when the last batch ended; 0 before any has.
+    """
+
+    live: Live | None
+    symbols: dict[int, tuple[int, int]]
+    peak: int
+    last: float
+
+
 class DamagedLedgerError(RunFolderError):
     """The file is no ledger, or not a whole one."""
+
+
+class BusyLedgerError(RunFolderError):
+    """Another process has the ledger for itself, for a moment."""
 
 
 class Ledger:
@@ -114,28 +139,39 @@ class Ledger:
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self._path = path
+        self._path, self._read_only = path, read_only
         try:
             if read_only:
-                self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+                self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
             else:
                 self._connection = sqlite3.connect(path)
+                if not self._connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
+                    # Before WAL and at once, so that a reader finds an empty file or a whole ledger.
+                    self._connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_FORMAT}; COMMIT;")
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=FULL")  # a job that counts as done outlives a power cut
-                if not self._connection.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
-                    self._connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_FORMAT}; COMMIT;")
             self._connection.execute("SELECT COUNT(*) FROM job LIMIT 1").fetchone()
             (found,) = self._connection.execute("PRAGMA user_version").fetchone()
         except sqlite3.DatabaseError as error:
-            raise DamagedLedgerError(f"{path}: {error}; {_REBUILD}") from None
+            raise self._fault(error) from None
         if found != _FORMAT:
             raise RunFolderError(f"{path} was written by another version of options-bt; begin anew with --fresh")
 
     def close(self) -> None:
         """Close the file, and leave nothing beside it that a reader would need to write."""
-        with suppress(sqlite3.OperationalError):  # somebody else looks on
-            self._connection.execute("PRAGMA journal_mode=DELETE")
+        until = time.monotonic() + _CLOSE_SECONDS
+        while not self._read_only and time.monotonic() < until:
+            try:
+                self._connection.execute("PRAGMA journal_mode=DELETE")
+                break
+            except sqlite3.OperationalError:  # somebody else looks on, for which SQLite does not wait here
+                time.sleep(0.02)
         self._connection.close()
+
+    def _fault(self, error: sqlite3.DatabaseError) -> RunFolderError:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return BusyLedgerError(f"{self._path} is locked by another process; ask again in a moment")
+        return DamagedLedgerError(f"{self._path}: {error}; {_REBUILD}")
 
     def done(self, size: int) -> NDArray[np.bool_]:
         """Tell for each position of a plan of that size whether its job stands in the ledger."""
@@ -198,6 +234,24 @@ class Ledger:
             "FROM job JOIN batch ON job.batch = batch.number GROUP BY 1 ORDER BY 1"
         )
         return self._rows(query)
+
+    def standing(self, per_symbol: int) -> Standing:
+        """Give how the run stands, all of it as of one moment, where each symbol has so many jobs in the plan.
+
+        Raises
+        ------
+        RunFolderError
+            When the file cannot be read.
+        """
+        query = "SELECT position / ?, SUM(state = 'done'), SUM(state = 'failed') FROM job GROUP BY 1"
+        with self._connection:
+            self._connection.execute("BEGIN")
+            symbols = {place: (done, failed) for place, done, failed in self._rows(query, per_symbol)}
+            ((peak, last),) = self._rows("SELECT COALESCE(MAX(peak), 0), COALESCE(MAX(finished), 0) FROM batch")
+            live, ended = self.live(), {number for (number,) in self._rows("SELECT number FROM batch")}
+        if live is not None:
+            live = structs.replace(live, flights=tuple(flight for flight in live.flights if flight.number not in ended))
+        return Standing(live, symbols, int(peak), float(last))
 
     def record(
         self, batch: Batch, result: Result, jobs: Iterable[tuple[str, JobSpec]], live: Live | None = None
@@ -278,4 +332,4 @@ class Ledger:
         try:
             return self._connection.execute(query, parameters).fetchall()
         except sqlite3.DatabaseError as error:
-            raise DamagedLedgerError(f"{self._path}: {error}; {_REBUILD}") from None
+            raise self._fault(error) from None
