@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +17,7 @@ from options_bt.errors import OptionsBtError
 
 if TYPE_CHECKING:
     from options_bt.job.schema import JobFile
+    from options_bt.runner.status import Status
 
 
 class _Examples(click.Command):
@@ -86,11 +89,12 @@ def _names_job(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _run_folder(given: Path) -> Path:
+def _run_folder(given: Path, runs: Path | None = None) -> Path:
     """Give the run folder that a person means: its path, its name, or the path of its results."""
-    named = Path(os.environ.get("OPTIONS_BT_RUNS") or "runs") / given
+    named = (runs or Path(os.environ.get("OPTIONS_BT_RUNS") or "runs")) / given
     candidates = (given, given.parent, named) if given.name == "results.parquet" else (given, named)
-    return next((path for path in candidates if (path / "run.json").is_file()), given)
+    meant = given if given.exists() or len(given.parts) > 1 else named
+    return next((path for path in candidates if (path / "run.json").is_file()), meant)
 
 
 def _verbosity(quiet: bool, verbose: bool) -> None:
@@ -217,6 +221,64 @@ def doctor(
     checks = checked(load, runs=runs, cache=cache, workers=workers)
     click.echo(report(checks), nl=False)
     raise SystemExit(2 if any(check.state == "failed" for check in checks) else 0)
+
+
+@cli.command(cls=_Examples, epilog="options-bt status grid --watch")
+@click.argument("run", type=_FOLDER, required=False)
+@click.option("--watch", is_flag=True, help="Look again every second, until the run ends or Ctrl-C.")
+@RUNS
+def status(run: Path | None, watch: bool, runs: Path) -> None:
+    """Show how RUN (a run folder) stands while it goes on, from any terminal; without RUN, that which wrote last.
+
+    Reads the run folder and disturbs nothing. With --watch a terminal is painted anew; elsewhere a line is printed
+    for each change.
+    """
+    from options_bt.runner.folder import RunFolder
+    from options_bt.runner.listing import latest_run
+    from options_bt.runner.status import headline, looks, read_status, speed
+
+    folder = RunFolder(_run_folder(run, runs)) if run else latest_run(runs)
+    if not watch:
+        click.echo(_status_text(read_status(folder)), nl=False)
+        return
+    said = ""
+    with suppress(KeyboardInterrupt):
+        for seen in looks(folder):
+            if sys.stdout.isatty():
+                _repaint(_status_text(seen), begin=not said)
+            elif headline(seen) != said:
+                click.echo(", ".join(filter(None, (headline(seen), speed(seen)))))
+            said = headline(seen)
+
+
+def _status_text(seen: Status) -> str:
+    from options_bt.analysis.tables import text_table
+    from options_bt.runner.status import details
+
+    tables = [table for table in (seen.flights, seen.symbols) if table.height]
+    return "\n".join([details(seen), *map(text_table, tables)])
+
+
+def _repaint(text: str, *, begin: bool) -> None:
+    """Put a text on the terminal, over what stood there; what does not fit is left out."""
+    if begin:
+        click.clear()
+    width, height = get_terminal_size()
+    lines = text.splitlines()
+    if len(lines) >= height:
+        lines[height - 2 :] = [f"and {len(lines) - height + 2} more lines, which fit without --watch"]
+    click.echo("\x1b[H" + "".join(f"{line[:width]}\x1b[K\n" for line in lines) + "\x1b[J", nl=False)
+
+
+@cli.command(cls=_Examples, epilog="options-bt runs")
+@RUNS
+def runs(runs: Path) -> None:
+    """List the run folders, the last first: state, backtests, when begun, bytes, and what is wrong with them."""
+    from options_bt.analysis.tables import text_table
+    from options_bt.runner.listing import listed_runs
+
+    listed = listed_runs(runs)
+    click.echo(text_table(listed) if listed.height else f"{runs} holds no runs\n", nl=False)
 
 
 @cli.command(cls=_Examples, epilog='options-bt results runs/grid --sort calmar --where "delta > 0.18"')
