@@ -24,6 +24,8 @@ from options_bt.job.spec import SEMANTICS_VERSION
 from options_bt.storage import storage_errors, write_atomically
 
 _NOT_OF_THE_RESULT = ("name", "quick", "objective", "run", "repeated")
+_CLAIM_SECONDS = 0.2
+"""Longer than any look of `in_use`, which would else refuse a run that begins in the same instant."""
 _PACKAGES = ("options-bt", "numpy", "polars", "pyarrow", "numba")
 
 
@@ -100,7 +102,7 @@ class RunFolder:
         self.ledger = path / "ledger.sqlite"
         self.results = path / "results.parquet"
         self.log = path / "log.jsonl"
-        self._lock = FileLock(path / ".lock", timeout=0)
+        self._lock = FileLock(path / ".lock", timeout=_CLAIM_SECONDS)
 
     def part(self, table: str, number: int) -> Path:
         """Give where the trades or the equity of a batch lie."""

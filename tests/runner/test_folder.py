@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,15 @@ def test_a_folder_has_one_owner_until_it_is_released(tmp_path: Path) -> None:
     one.release()
     other.claim()
     other.release()
+
+
+def test_who_looks_whether_a_folder_is_in_use_keeps_nobody_from_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    look = (tmp_path / ".lock").open("w")
+    fcntl.flock(look, fcntl.LOCK_SH)
+    threading.Timer(0.02, look.close).start()
+    folder.claim()
+    folder.release()
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
