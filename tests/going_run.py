@@ -18,7 +18,8 @@ from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.runner.batch import Batch, Result
 from options_bt.runner.folder import RunFolder, run_info
-from options_bt.runner.ledger import Flight, Ledger, Live
+from options_bt.runner.ledger import Ledger
+from options_bt.runner.live import Flight, Live
 from tests.small_run import job_of
 
 FOUR = job_of(name="four", symbols=["SPY", "NVDA"])

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from math import inf
-from types import FrameType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +22,8 @@ from options_bt.runner.estimate import BYTES_PER_WORKER, estimated
 from options_bt.runner.executor import Executor, Finished
 from options_bt.runner.folder import RunFolder
 from options_bt.runner.inline import Inline
-from options_bt.runner.ledger import Flight, Ledger, Live
+from options_bt.runner.ledger import Ledger
+from options_bt.runner.live import Flight, Live
 from options_bt.runner.memory import free_memory, held_memory, memory_floor
 from options_bt.runner.progress import Progress
 from options_bt.runner.schedule import (
@@ -40,6 +38,7 @@ from options_bt.runner.schedule import (
     Work,
     WorkerDied,
 )
+from options_bt.runner.signals import kept_signals
 from options_bt.runner.slots import Slots
 from options_bt.storage import write_atomically
 
@@ -126,7 +125,7 @@ class Coordinator:
             self._progress = stack.enter_context(
                 Progress(self._plan.job.name, len(self._plan), "job", done=done, shown=shown)
             )
-            signals = stack.enter_context(_signals())
+            signals = stack.enter_context(kept_signals())
             executor: Executor = Inline() if count == 1 else Slots(count)
             stack.callback(executor.close)
             self._loop(schedule, executor, signals)
@@ -263,24 +262,3 @@ class Coordinator:
         if self._best is None:
             return failed
         return f"{failed}, best {self._plan.job.objective} {self._best[0]:.3g} ({self._best[1]})"
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Give a list that the first Ctrl-C or SIGTERM is put on; the second raises KeyboardInterrupt."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import Struct, structs
+from msgspec import structs
 from numpy.typing import NDArray
 
 from options_bt.engine.metrics import METRICS
 from options_bt.errors import RunFolderError, StorageError
 from options_bt.job.spec import JobSpec
 from options_bt.runner.batch import Batch, Result
+from options_bt.runner.live import Live, Standing
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -47,75 +48,12 @@ class Failure(NamedTuple):
     error: str
 
 
-class Flight(Struct, frozen=True, kw_only=True):
-    """A batch in flight.
-
-    Attributes
-    ----------
-    started : float
-        Seconds since 1970.
-    """
-
-    number: int
-    symbol: str
-    jobs: int
-    attempt: int
-    started: float
-
-
-class Live(Struct, frozen=True, kw_only=True):
-    """How a run is going, for those who look on.
-
-    Attributes
-    ----------
-    started, updated : float
-        Seconds since 1970: when this go of the run began, and when this was written.
-    begun_with : int
-        Jobs that had ended before this go.
-    retried : int
-        Batches whose worker died, and whose jobs were run again.
-    held, free : int
-        Bytes that this run's processes hold, and that the machine has left.
-    """
-
-    pid: int
-    started: float
-    updated: float
-    begun_with: int
-    workers: int
-    retried: int
-    held: int
-    free: int
-    flights: tuple[Flight, ...]
-
-
 class Part(NamedTuple):
     """A batch that stands in the ledger, with the SHA-256 of each of its files."""
 
     number: int
     trades: str
     equity: str
-
-
-class Standing(NamedTuple):
-    """How a run stands at one moment, as its ledger has it.
-
-    Attributes
-    ----------
-    live : Live or None
-        What the run told last, less the batches that have ended since; None before it told anything.
-    symbols : dict of int to (done, failed)
-        By the place of the symbol in the job; without those of which no job has ended.
-    peak : int
-        Bytes that a worker held at most during a batch.
-    last : float
-        Seconds since 1970: when the last batch ended; 0 before any has.
-    """
-
-    live: Live | None
-    symbols: dict[int, tuple[int, int]]
-    peak: int
-    last: float
 
 
 class DamagedLedgerError(RunFolderError):
@@ -226,14 +164,6 @@ class Ledger:
         """Give what was written last of how the run is going."""
         rows = self._rows("SELECT value FROM live")
         return msgspec.json.decode(rows[0][0], type=Live) if rows else None
-
-    def by_symbol(self) -> list[tuple[str, int, int]]:
-        """Give for each symbol with ended batches how many of its jobs are done and how many failed."""
-        query = (
-            "SELECT batch.symbol, SUM(job.state = 'done'), SUM(job.state = 'failed') "
-            "FROM job JOIN batch ON job.batch = batch.number GROUP BY 1 ORDER BY 1"
-        )
-        return self._rows(query)
 
     def standing(self, per_symbol: int) -> Standing:
         """Give how the run stands, all of it as of one moment, where each symbol has so many jobs in the plan.

@@ -16,7 +16,8 @@ from options_bt.errors import RunFolderError
 from options_bt.job.planner import Plan
 from options_bt.runner.estimate import duration
 from options_bt.runner.folder import RunFolder
-from options_bt.runner.ledger import BusyLedgerError, Ledger, Live, Standing
+from options_bt.runner.ledger import BusyLedgerError, Ledger
+from options_bt.runner.live import Live, Standing
 
 State = Literal["preparing", "running", "finished", "stopped", "died"]
 _NEWS = {

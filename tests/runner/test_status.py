@@ -12,8 +12,9 @@ import pytest
 from options_bt.errors import RunFolderError
 from options_bt.job.planner import Plan
 from options_bt.runner.folder import RunFolder
-from options_bt.runner.ledger import BusyLedgerError, DamagedLedgerError, Flight, Ledger
+from options_bt.runner.ledger import BusyLedgerError, DamagedLedgerError, Ledger
 from options_bt.runner.listing import latest_run, listed_runs, run_folders
+from options_bt.runner.live import Flight
 from options_bt.runner.status import details, headline, looks, read_status, speed
 from tests.going_run import FOUR, begun, live, owned, record
 from tests.small_run import SmallRun, contents
