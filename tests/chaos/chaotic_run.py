@@ -1,4 +1,4 @@
-"""A run whose workers misbehave: `python chaotic_run.py FAULTS JOBFILE RUNS CACHE`.
+"""A run whose workers misbehave: `FAULTS=FOLDER python chaotic_run.py JOBFILE RUNS CACHE`.
 
 Worker processes import this script again, so that both sides are patched. FAULTS is a folder with an empty file for
 each fault, named `<job>.<fault>`; a worker that takes a fault renames its file first, so that each happens once.
@@ -23,7 +23,7 @@ from options_bt.runner import batch, coordinator
 from options_bt.runner.logs import log_to_console
 from options_bt.runner.run import run_job
 
-FAULTS = Path(sys.argv[1])
+FAULTS = Path(os.environ.get("FAULTS", ""))
 BUDGET, FLOOR = 3_000_000_000, 600_000_000
 """Bytes that the run may take as far as it can tell, and how many of them are to stay free."""
 
@@ -78,14 +78,15 @@ def _free() -> int:
     return BUDGET - held
 
 
-for room, name, patched in (
-    (batch, "run_backtest", _chaotic),
-    (coordinator, "free_memory", _free),
-    (coordinator, "memory_floor", lambda: FLOOR),
-):
-    setattr(room, name, patched)
+if "FAULTS" in os.environ:
+    for room, name, patched in (
+        (batch, "run_backtest", _chaotic),
+        (coordinator, "free_memory", _free),
+        (coordinator, "memory_floor", lambda: FLOOR),
+    ):
+        setattr(room, name, patched)
 
 if __name__ == "__main__":
     log_to_console(0)
-    job = load_job(Path(sys.argv[2]))
-    sys.exit(run_job(job, runs=Path(sys.argv[3]), cache=Path(sys.argv[4]), workers=2, shown=False).exit_code)
+    job = load_job(Path(sys.argv[1]))
+    sys.exit(run_job(job, runs=Path(sys.argv[2]), cache=Path(sys.argv[3]), workers=2, shown=False).exit_code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -44,11 +45,12 @@ def test_chaos_changes_no_result(tmp_path: Path) -> None:
     jobs = whole.results()["job"].to_list()
     assert len(jobs) == 5000
     _prepare(faults, EARLY, moments.sample(jobs, len(EARLY)))
-    command = [sys.executable, str(SCRIPT), str(faults), str(jobfile), str(tmp_path), str(cache)]
+    command = [sys.executable, str(SCRIPT), str(jobfile), str(tmp_path), str(cache)]
+    environment = os.environ | {"FAULTS": str(faults)}
     for done, fault in ((800, "eat"), (1600, ""), (2400, "")):
         if fault:
             _prepare(faults, [fault], jobs[:1])
-        coordinator = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        coordinator = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _wait_for(coordinator, tmp_path / "chaos/ledger.sqlite", done - moments.randrange(700))
         workers = _workers(coordinator)
         moments.choice(workers).kill()
@@ -61,7 +63,7 @@ def test_chaos_changes_no_result(tmp_path: Path) -> None:
         assert psutil.wait_procs(workers, timeout=30)[1] == []
     left = sorted(set(jobs) - set(open_run(tmp_path / "chaos").results()["job"]))
     _prepare(faults, ["hang"], moments.sample(left, 1))
-    last = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    last = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert last.returncode == 0, last.stdout[-3000:] + last.stderr[-3000:]
     assert "Traceback" not in last.stderr
     assert all(path.name.startswith("taken-") for path in faults.iterdir())
