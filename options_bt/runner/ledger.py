@@ -243,11 +243,6 @@ class Ledger:
         ((done, failed),) = self._rows(query)
         return int(done), int(failed)
 
-    def seconds(self) -> float:
-        """Give the time that workers spent on batches."""
-        ((seconds,),) = self._rows("SELECT COALESCE(SUM(seconds), 0) FROM batch")
-        return float(seconds)
-
     def rows(self) -> Iterator[tuple[list[int], list[str], list[str], NDArray[np.float64]]]:
         """Give the entered jobs in the order of the plan, in chunks: positions, ids, states, metrics."""
         query = "SELECT position, id, state, metrics FROM job WHERE position > ? ORDER BY position LIMIT ?"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -51,11 +51,12 @@ def test_chaos_changes_no_result(tmp_path: Path) -> None:
         if fault:
             _prepare(faults, [fault], jobs[:1])
         coordinator = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _wait_for(coordinator, tmp_path / "chaos/ledger.sqlite", done - moments.randrange(700))
-        workers = _workers(coordinator)
+        workers = _workers_after(coordinator, tmp_path / "chaos/ledger.sqlite", done - moments.randrange(700))
         moments.choice(workers).kill()
-        _wait_for(coordinator, tmp_path / "chaos/ledger.sqlite", done)
+        workers += _workers_after(coordinator, tmp_path / "chaos/ledger.sqlite", done)
+        deadline = time.monotonic() + 60
         while fault and "of memory were left" not in (tmp_path / "chaos/log.jsonl").read_text():
+            assert coordinator.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
         workers += _workers(coordinator)
         coordinator.kill()
@@ -89,7 +90,8 @@ def _prepare(folder: Path, faults: Sequence[str], jobs: Sequence[str]) -> None:
         (folder / f"{job}.{fault}").touch()
 
 
-def _wait_for(coordinator: subprocess.Popen[bytes], path: Path, done: int) -> None:
+def _workers_after(coordinator: subprocess.Popen[bytes], path: Path, done: int) -> list[psutil.Process]:
+    """Give the workers once so many jobs are done and there are any."""
     deadline = time.monotonic() + 120
     while coordinator.poll() is None and time.monotonic() < deadline:
         try:
@@ -97,11 +99,16 @@ def _wait_for(coordinator: subprocess.Popen[bytes], path: Path, done: int) -> No
         except RunFolderError:  # not there yet
             continue
         with closing(ledger):
-            if ledger.counts()[0] >= done and _workers(coordinator):
-                return
+            if ledger.counts()[0] >= done and (workers := _workers(coordinator)):
+                return workers
         time.sleep(0.01)
     raise AssertionError(f"the run ended or hung before {done} jobs were done")
 
 
 def _workers(coordinator: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    return [p for p in psutil.Process(coordinator.pid).children() if "spawn_main" in str(p.cmdline())]
+    found = []
+    for process in psutil.Process(coordinator.pid).children():
+        with suppress(psutil.Error):  # it has just ended
+            if "spawn_main" in str(process.cmdline()):
+                found.append(process)
+    return found
