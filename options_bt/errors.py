@@ -56,8 +56,11 @@ class Fault:
         return f"{where}{self.problem}" + (f"; allowed: {self.allowed}" if self.allowed else "")
 
 
+_LISTED = 20
+
+
 class JobFileError(InputError):
-    """A job file is wrong; every fault of it is listed.
+    """A job file is wrong; its faults are listed, up to twenty of them.
 
     Parameters
     ----------
@@ -71,8 +74,9 @@ class JobFileError(InputError):
         self.file = file
         self.faults = tuple(faults)
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        lines = "\n".join(f"  {fault}" for fault in faults)
-        super().__init__(f"{file}: {count}, nothing was run\n{lines}")
+        lines = [f"  {fault}" for fault in faults[:_LISTED]]
+        more = [f"  and {len(faults) - _LISTED} more"] if len(faults) > _LISTED else []
+        super().__init__("\n".join([f"{file}: {count}, nothing was run", *lines, *more]))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -35,6 +35,13 @@ def refused(file: Path, text: str, **options: Any) -> str:
     return str(caught.value)
 
 
+def test_of_very_many_faults_twenty_are_shown(file: Path) -> None:
+    lines = refused(file, BASE + f"grid: {{slippage: {[1 + n / 100 for n in range(1, 100)]}}}\n").splitlines()
+    assert lines[0] == f"{file}: 99 faults, nothing was run"
+    assert len(lines) == 22
+    assert lines[-1] == "  and 79 more"
+
+
 def test_all_faults_are_in_one_message_that_names_the_file(file: Path) -> None:
     message = refused(file, BASE + "grid: {delta: [0.1, 2]}\nparms: {}\nobjective: sharpee\n")
     assert message.splitlines()[0] == f"{file}: 3 faults, nothing was run"
