@@ -395,6 +395,27 @@ def data_coverage(symbol: str, source: str | None, cache: Path) -> None:
             click.echo(f"{title}\n{text_table(table)}")
 
 
+@data.command("check", cls=_Examples, epilog="options-bt data check SPY")
+@click.argument("symbol")
+@click.option("--source", metavar="NAME", help="Only this source, as `data ls` names it; all that have it by default.")
+@CACHE
+def data_check(symbol: str, source: str | None, cache: Path) -> None:
+    """Show what is wrong with the cached data of SYMBOL: what is dropped, and quotes that cannot be true.
+
+    A table of all rules, then up to three examples of each that is broken, with their dates.
+    """
+    from options_bt.analysis.tables import text_table
+    from options_bt.data.check import findings, findings_table, heading
+    from options_bt.data.reading import cached_manifests, cached_symbol
+
+    for store, manifest in cached_manifests(cache, symbol, source):
+        found = findings(cached_symbol(store, manifest))
+        click.echo(f"{heading(manifest)}\n\n{text_table(findings_table(found))}")
+        for finding in found:
+            if finding.broken:
+                click.echo(f"{finding.rule}: {finding.meaning}\n{text_table(finding.examples)}")
+
+
 def main() -> None:
     """Run the command line; errors that a user can mend are printed without a traceback."""
     try:

@@ -30,8 +30,8 @@ def rounded_cents(strike: pl.Expr) -> pl.Expr:
     return (strike * 100 + 0.5 + TOLERANCE).floor().cast(pl.Int64)
 
 
-def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Give the quotes that survive cleaning, and how many were dropped by reason.
+def marked(chain: pl.DataFrame) -> pl.DataFrame:
+    """Give the rows of a chain with the `reason` for which each is dropped, null for those that survive.
 
     Parameters
     ----------
@@ -40,11 +40,8 @@ def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
 
     Returns
     -------
-    quotes : polars.DataFrame
-        Sorted by date, expiration, right (puts first) and strike. `cents` is the strike in whole cents;
-        `delta` is null where it cannot choose a leg.
-    dropped : dict of str to int
-        Every reason, also those that never held.
+    polars.DataFrame
+        In the order of the chain; `cents` is the strike in whole cents.
     """
     strike, bid, ask = pl.col("strike"), pl.col("bid"), pl.col("ask")
     cents = rounded_cents(strike.fill_nan(None).fill_null(0.0).clip(-1e12, 1e12))
@@ -59,11 +56,31 @@ def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
         pl.col("expiration") < pl.col("date"),
     )
     reason = pl.coalesce(pl.when(check).then(pl.lit(name)) for name, check in zip(REASONS[:-1], checks, strict=True))
-    marked = chain.with_columns(reason.alias("reason"), cents.alias("cents"))
-    counts = dict(marked["reason"].drop_nulls().value_counts().iter_rows())
-    survivors = marked.filter(pl.col("reason").is_null()).drop("reason", "strike")
-    quotes = survivors.unique(subset=_KEY, keep="last", maintain_order=True)
-    counts["duplicate"] = survivors.height - quotes.height
+    rows = chain.with_columns(reason.alias("reason"), cents.alias("cents")).with_row_index("_row")
+    last = rows.filter(pl.col("reason").is_null()).unique(subset=_KEY, keep="last")["_row"].implode()
+    again = pl.col("reason").is_null() & ~pl.col("_row").is_in(last)
+    return rows.with_columns(pl.when(again).then(pl.lit("duplicate")).otherwise("reason").alias("reason")).drop("_row")
+
+
+def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Give the quotes that survive cleaning, and how many were dropped by reason.
+
+    Parameters
+    ----------
+    chain : polars.DataFrame
+        As `marked` takes it.
+
+    Returns
+    -------
+    quotes : polars.DataFrame
+        Sorted by date, expiration, right (puts first) and strike. `cents` is the strike in whole cents;
+        `delta` is null where it cannot choose a leg.
+    dropped : dict of str to int
+        Every reason, also those that never held.
+    """
+    rows = marked(chain)
+    counts = dict(rows["reason"].drop_nulls().value_counts().iter_rows())
+    quotes = rows.filter(pl.col("reason").is_null()).drop("reason", "strike")
     is_put = pl.col("right") == "put"
     usable = pl.col("delta").is_between(-1, 1) & ((pl.col("delta") < 0) == is_put) & (pl.col("delta") != 0)
     quotes = quotes.with_columns(pl.when(usable).then("delta"), is_put.not_().cast(pl.Int8).alias("right"))

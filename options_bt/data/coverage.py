@@ -11,12 +11,13 @@ import polars as pl
 from numpy.typing import NDArray
 from polars import selectors as cs
 
-from options_bt.data.cache import Cache, cached_sources
+from options_bt.data.cache import Cache
 from options_bt.data.manifest import Manifest
 from options_bt.data.market import Chain, Market
 from options_bt.data.prepare import DamagedCacheError, prepared
+from options_bt.data.reading import cached_manifests
 from options_bt.data.source import UNDATED
-from options_bt.errors import SourceError, nearest
+from options_bt.errors import SourceError
 
 BUCKETS = ((1, 7), (8, 14), (15, 30), (31, 45), (46, 60), (61, 90), (91, None))
 """Days to expiration, both ends included; the last has no end."""
@@ -58,18 +59,7 @@ def cached_coverage(root: Path, symbol: str, source: str | None = None) -> list[
     StorageError
         When a market has to be built and the disk refuses.
     """
-    caches = cached_sources(root)
-    names = [cache.folder.name for cache in caches]
-    if source is not None and source not in names:
-        allowed = ", ".join(names) or "none, since nothing is cached"
-        raise SourceError(f"--source: got {source!r}{nearest(source, names)}; allowed: {allowed}")
-    held = [(c, m) for c in caches if source in (None, c.folder.name) for m in c.manifests()]
-    found = [(cache, manifest) for cache, manifest in held if manifest.symbol == symbol]
-    if not found:
-        place = root if source is None else root / source
-        hint = nearest(symbol, {manifest.symbol for _, manifest in held})
-        todo = "name it in a job file and run `options-bt data pull JOBFILE`; `options-bt data ls` lists what is cached"
-        raise SourceError(f"{symbol}: nothing is cached in {place}{hint}; {todo}")
+    found = cached_manifests(root, symbol, source)
     return [_coverage(cache, manifest) for cache, manifest in found]
 
 

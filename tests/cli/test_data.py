@@ -9,7 +9,7 @@ import pytest
 
 from options_bt.analysis.opened import open_run
 from tests.cli.terminal import ONE_YEAR, Command, refused, written
-from tests.small_run import contents
+from tests.small_run import SmallRun, contents
 
 # data
 
@@ -88,3 +88,16 @@ def test_a_flipped_bit_in_a_market_is_found(command: Command, year: Path) -> Non
     answer = command("data", "verify", "--cache", year)
     assert answer.code == 1
     assert str(path) in answer.out
+
+
+def test_data_is_checked_rule_by_rule(command: Command, small_run: SmallRun) -> None:
+    answer = command("data", "check", "SPY", "--cache", small_run.cache)
+    assert answer.code == 0
+    assert answer.lines[0].startswith("SPY from demo: simulated market (sparse, seed 1): ")
+    counts = {
+        line.split()[0]: int(line.split()[1]) for line in answer.lines if line.startswith(("crossed ", "expired "))
+    }
+    assert counts["crossed"] > 0 and counts["expired"] == 0
+    assert "crossed: the ask is below the bid" in answer.lines
+    assert not any(line.startswith("expired:") for line in answer.lines)
+    assert command("data", "check", "SPYY", "--cache", small_run.cache).code == 2
