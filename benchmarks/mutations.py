@@ -1,0 +1,131 @@
+"""Puts deliberate one-line faults into the engine and tells which test catches each: `make mutations`.
+
+Every fault is made in a copy of the project, and the engine's tests run on it until the first one fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+TABLE = Path(__file__).with_name("mutations.md")
+
+
+class Fault(NamedTuple):
+    """A line of the engine, and what it is changed to."""
+
+    what: str
+    file: str
+    line: str
+    wrong: str
+
+
+KERNEL, LEGS = "kernel.py", "legs.py"
+FAULTS = (
+    Fault("a split rounds strikes down", KERNEL, "/ ratio * 100 + 0.5 + TOLERANCE) / 100", "/ ratio * 100) / 100"),
+    Fault(
+        "a split on the day of expiration is left out",
+        KERNEL,
+        ".date <= trade.expiration:",
+        ".date < trade.expiration:",
+    ),
+    Fault("yesterday's quote counts as today's", KERNEL, "and quotes[following].day == today:", ":"),
+    Fault(
+        "a stop loss counts from the premium alone",
+        KERNEL,
+        "profit <= -rules.stop_loss * basis",
+        "profit <= -rules.stop_loss",
+    ),
+    Fault(
+        "a profit target wants a tick more",
+        KERNEL,
+        "rules.profit_target * basis - TOLERANCE",
+        "rules.profit_target * basis + 0.01",
+    ),
+    Fault(
+        "exit_dte is a day late",
+        KERNEL,
+        "trade.expiration - date <= rules.exit_dte",
+        "trade.expiration - date < rules.exit_dte",
+    ),
+    Fault(
+        "settlement uses the close of the day",
+        KERNEL,
+        "trade.close_exit = trade.settlement",
+        "trade.close_exit = day.close",
+    ),
+    Fault(
+        "commission is forgotten at the exit",
+        KERNEL,
+        "trade.fees += trade.contracts * arm.contracts * rules.commission",
+        "trade.fees += 0.0",
+    ),
+    Fault(
+        "sizes are taken from today's cash", KERNEL, "day, previous, committed, trade)", "day, cash, committed, trade)"
+    ),
+    Fault(
+        "margin of a new trade is not committed", KERNEL, "committed += trade.max_loss\n                book", "book"
+    ),
+    Fault("an entry is made on the last day", KERNEL, "if not last_day and still_open", "if still_open"),
+    Fault("slippage is paid at the mid", LEGS, "mid + side * slippage * half_spread", "mid"),
+    Fault(
+        "of two expirations as near the later is taken",
+        LEGS,
+        "abs(dte - rules.dte_target) < distance - TOLERANCE",
+        "abs(dte - rules.dte_target) <= distance + TOLERANCE",
+    ),
+    Fault("a short leg may be sold at a bid of zero", LEGS, "if leg.side < 0 and quotes[row].bid <= 0.0:", "if False:"),
+    Fault("a put settles as a call", LEGS, "close - strike if right == CALL else strike - close", "close - strike"),
+    Fault(
+        "half of the margin of a naked call",
+        LEGS,
+        "0.2 * close - max(0.0, strike - close)",
+        "0.1 * close - max(0.0, strike - close)",
+    ),
+)
+
+
+def caught_by(fault: Fault, folder: Path) -> str:
+    """Give the test that fails first with a fault in a copy of the project; empty when none does."""
+    path = folder / "options_bt" / "engine" / fault.file
+    original = path.read_text()
+    if original.count(fault.line) < 1:
+        raise SystemExit(f"{fault.file} has no {fault.line!r} any more: correct benchmarks/mutations.py")
+    path.write_text(original.replace(fault.line, fault.wrong, 1))
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests/engine"]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(folder / "numba"), "PYTHONPATH": str(folder)}
+    try:
+        output = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
+    finally:
+        path.write_text(original)
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def main() -> None:
+    """Try every fault, print and save the table; exit with 1 when one is not caught."""
+    lines = ["# One-line faults in the engine, and the test that catches each", "", "| fault | caught by |"]
+    lines.append("| --- | --- |")
+    missed = 0
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "main"
+        left_out = shutil.ignore_patterns(".git", ".venv", "runs", "cache", "__pycache__", ".*_cache")
+        shutil.copytree(ROOT, folder, ignore=left_out)
+        for fault in FAULTS:
+            test = caught_by(fault, folder)
+            missed += not test
+            lines.append(f"| {fault.what} | {test or '**nothing**'} |")
+            print(lines[-1], flush=True)
+    TABLE.write_text("\n".join(lines) + "\n")
+    sys.exit(int(missed > 0))
+
+
+if __name__ == "__main__":
+    main()
