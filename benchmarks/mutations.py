@@ -100,11 +100,11 @@ def caught_by(fault: Fault, folder: Path) -> str:
         raise SystemExit(f"{fault.file} has no {fault.line!r} any more: correct benchmarks/mutations.py")
     path.write_text(original.replace(fault.line, fault.wrong, 1))
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests/engine"]
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(folder / "numba"), "PYTHONPATH": str(folder)}
-    try:
+    # A cache of its own: numba does not see that a function which the kernel calls has changed.
+    with TemporaryDirectory() as compiled:
+        environment = os.environ | {"NUMBA_CACHE_DIR": compiled, "PYTHONPATH": str(folder)}
         output = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
-    finally:
-        path.write_text(original)
+    path.write_text(original)
     found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
     return found.group(1) if found else ""
 
