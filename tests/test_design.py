@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from options_bt.engine import kernel, legs
 
 PACKAGE = Path(__file__).parents[1] / "options_bt"
 FLOW = ("job", "data", "engine", "runner", "analysis")
@@ -30,3 +34,11 @@ def test_imports_go_only_leftwards(module: Path) -> None:
 @pytest.mark.parametrize("module", [*MODULES, *PACKAGE.glob("*.py")], ids=lambda path: path.stem)
 def test_no_module_has_grown_past_500_lines(module: Path) -> None:
     assert len(module.read_text().splitlines()) <= 500
+
+
+@pytest.mark.parametrize(("module", "others"), [(legs, ("records",)), (kernel, ("legs", "records"))])
+def test_compiled_code_says_what_it_was_compiled_with(module: Any, others: tuple[str, ...]) -> None:
+    # Else numba would go on with a kernel that it compiled with the legs of an earlier version.
+    sources = b"".join(Path(str(module.__file__)).with_name(f"{name}.py").read_bytes() for name in others)
+    digest = sha256(sources).hexdigest()[:16]
+    assert digest == module.COMPILED_WITH, f'set COMPILED_WITH = "{digest}" in {module.__file__}'

@@ -30,6 +30,9 @@ from options_bt.engine.records import (
     Records,
 )
 
+COMPILED_WITH = "900fa3106c6dde46"
+"""Hash of legs.py and records.py: numba compiles this file anew when it changes, but not when they do."""
+
 
 @njit(cache=True)
 def split(legs: Records, trade: Records, ratio: float) -> None:

@@ -30,6 +30,8 @@ from options_bt.engine.records import (
 )
 
 NOT_FOUND = -1
+COMPILED_WITH = "e83f1e72d3a27b64"
+"""Hash of records.py, as in kernel.py."""
 
 
 @njit(cache=True)
