@@ -110,7 +110,8 @@ def close_to(ours: Any, theirs: Any) -> bool:
     if ours is None or theirs is None:
         return ours is theirs
     if isinstance(theirs, float):
-        return math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-7)
+        # A ratio in the millions is a mean over next to no deviation, of which rounding is a larger part.
+        return math.isclose(ours, theirs, rel_tol=max(1e-9, 1e-12 * abs(theirs)), abs_tol=1e-7)
     return bool(ours == theirs)
 
 
