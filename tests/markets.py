@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from random import Random
 from typing import Any
 
 import polars as pl
 
-from options_bt.data.market import Market, build_market
+from options_bt.data.building import build_market
+from options_bt.data.market import Market
 from options_bt.data.source import CHAIN_COLUMNS
 
 Row = dict[str, Any]
@@ -27,6 +28,7 @@ class RandomMarket:
     splits: list[tuple[date, float, float]]
     start: date
     end: date
+    dividends: list[tuple[date, float]] = field(default_factory=list)
 
     def built(self) -> Market:
         """Give the market that the engine reads."""
@@ -35,8 +37,14 @@ class RandomMarket:
         quotes = pl.DataFrame(self.quotes, schema=schema) if self.quotes else pl.DataFrame(schema=schema)
         closes = pl.DataFrame(self.closes, schema={"date": pl.Date, "close": pl.Float64}, orient="row")
         splits = {"ex_date": pl.Date, "to_factor": pl.Float64, "for_factor": pl.Float64}
+        dividends = pl.DataFrame(self.dividends, schema={"ex_date": pl.Date, "amount": pl.Float64}, orient="row")
         return build_market(
-            "TEST", f"random-{id(self)}", quotes, closes, pl.DataFrame(self.splits, schema=splits, orient="row")
+            "TEST",
+            f"random-{id(self)}",
+            quotes,
+            closes,
+            pl.DataFrame(self.splits, schema=splits, orient="row"),
+            dividends,
         )
 
 
@@ -68,7 +76,9 @@ def random_market(seed: int) -> RandomMarket:
             growth = math.prod(to / for_ for ex_date, to, for_ in splits if ex_date <= day)
             quotes += _quotes(random, day, spot, growth, expirations, strikes, volatility, rights, vanishing)
     random.shuffle(closes)
-    return RandomMarket(quotes, closes, splits, calendar[0], calendar[-1])
+    payers = {random.choice(calendar) for _ in range(random.choice([0, 1, 3]))}
+    dividends = [(ex_date, round(spot * random.choice([0.002, 0.02, 0.1]), 2)) for ex_date in sorted(payers)]
+    return RandomMarket(quotes, closes, splits, calendar[0], calendar[-1], dividends)
 
 
 def _ladder(random: Random) -> list[float]:

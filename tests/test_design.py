@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from options_bt.engine import kernel, legs
+from options_bt.engine import kernel, legs, modelled, positions
 
 PACKAGE = Path(__file__).parents[1] / "options_bt"
 FLOW = ("job", "data", "engine", "runner", "analysis")
@@ -36,9 +36,24 @@ def test_no_module_has_grown_past_500_lines(module: Path) -> None:
     assert len(module.read_text().splitlines()) <= 500
 
 
-@pytest.mark.parametrize(("module", "others"), [(legs, ("records",)), (kernel, ("legs", "records"))])
-def test_compiled_code_says_what_it_was_compiled_with(module: Any, others: tuple[str, ...]) -> None:
+COMPILED_IN = {
+    legs: ("engine/records",),
+    modelled: ("data/black_scholes", "data/market", "engine/records"),
+    positions: ("data/black_scholes", "data/market", "engine/legs", "engine/modelled", "engine/records"),
+    kernel: (
+        "data/black_scholes",
+        "data/market",
+        "engine/legs",
+        "engine/modelled",
+        "engine/positions",
+        "engine/records",
+    ),
+}
+
+
+@pytest.mark.parametrize("module", COMPILED_IN)
+def test_compiled_code_says_what_it_was_compiled_with(module: Any) -> None:
     # Else numba would go on with a kernel that it compiled with the legs of an earlier version.
-    sources = b"".join(Path(str(module.__file__)).with_name(f"{name}.py").read_bytes() for name in others)
+    sources = b"".join((PACKAGE / f"{name}.py").read_bytes() for name in COMPILED_IN[module])
     digest = sha256(sources).hexdigest()[:16]
     assert digest == module.COMPILED_WITH, f'set COMPILED_WITH = "{digest}" in {module.__file__}'

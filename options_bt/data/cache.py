@@ -118,6 +118,7 @@ class Cache:
         wanted = {*years, UNDATED}
         parts = [(y, file.content) for y, file in sorted(manifest.years.items()) if y in wanted and file.rows]
         parts += [(-1, manifest.closes.content), (-2, manifest.splits.content)]
+        parts += [(-3, name + file.content) for name, file in sorted(manifest.extras.items()) if file.rows]
         return sha256(repr(parts).encode()).hexdigest()[:16]
 
     def chain(self, manifest: Manifest, years: Iterable[int]) -> pl.DataFrame:
@@ -143,6 +144,10 @@ class Cache:
     def splits(self, symbol: str) -> pl.DataFrame:
         """Give the cached splits of a symbol."""
         return pl.read_parquet(self.folder / f"splits/{symbol}.parquet")
+
+    def extras(self, manifest: Manifest) -> dict[str, pl.DataFrame]:
+        """Give the cached dividends and volatility history of a symbol, of the two those that its source has."""
+        return {name: pl.read_parquet(self.folder / f"{name}/{manifest.symbol}.parquet") for name in manifest.extras}
 
     def rates(self) -> Rates | None:
         """Give what is cached of the yields of the treasury; None when nothing is."""

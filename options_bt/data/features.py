@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from options_bt.data.cleaning import TOLERANCE
-from options_bt.data.closes import Days, Floats, Splits
+from options_bt.data.closes import CARRY_DAYS, Days, Floats, Splits
 from options_bt.data.market import Chain, Market
 
 TRADING_DAYS = 252
@@ -43,7 +43,8 @@ def features(market: Market) -> pl.DataFrame:
     joined = close.join_asof(_price_features(market), on="day")
     terms = _splits(chain).between(np.zeros_like(date), date)
     in_terms = joined.with_columns(pl.col("sma_20", "sma_50", "sma_200") / pl.Series(terms))
-    return pl.concat([in_terms.drop("day"), _chain_features(chain)], how="horizontal").fill_nan(None)
+    parts = [in_terms.drop("day"), _chain_features(chain), _history_features(market)]
+    return pl.concat(parts, how="horizontal").fill_nan(None)
 
 
 def _price_features(market: Market) -> pl.DataFrame:
@@ -66,12 +67,13 @@ def _price_features(market: Market) -> pl.DataFrame:
 
 
 def _splits(chain: Chain) -> Splits:
-    return Splits(chain.splits.date, chain.splits.ratio)
+    splits = chain.actions[chain.actions.ratio != 1]
+    return Splits(splits.date, splits.ratio)
 
 
 def _closes(market: Market) -> tuple[Days, Floats]:
-    if len(market.traded_day):
-        return market.traded_day, market.traded
+    if len(market.traded):
+        return market.traded.date, market.traded.close
     known = ~np.isnan(market.chain.days.close)
     return market.chain.days.date[known], market.chain.days.close[known]
 
@@ -101,19 +103,31 @@ def _chain_features(chain: Chain) -> pl.DataFrame:
     rows = _volatilities(chain)
     at_the_money = _at_the_money(rows)
     iv_30 = _interpolated(at_the_money, days, IV_DAYS)
-    level = pl.Series(iv_30).fill_nan(None)
-    low = level.rolling_min(RANK_DAYS, min_samples=RANK_AT_LEAST)
-    high = level.rolling_max(RANK_DAYS, min_samples=RANK_AT_LEAST)
-    spread = pl.Series(high - low)
     return pl.DataFrame(
         {
-            "iv_30": level,
-            "iv_rank": pl.select(pl.when(spread > 0).then(100 * (level - low) / spread)).to_series(),
+            "iv_30": iv_30,
+            "iv_rank": _rank(iv_30),
             "iv_percentile": _percentile(iv_30),
             "skew_25": _skew(rows, days),
             "term_slope": _interpolated(at_the_money, days, SLOPE_DAYS) - iv_30,
         }
     )
+
+
+def _history_features(market: Market) -> pl.DataFrame:
+    """Give the volatilities that the source has computed, each of the quote day or up to CARRY_DAYS before it."""
+    history = market.history
+    known = pl.DataFrame(
+        {
+            "day": history.date,
+            "history_hv": history.hv,
+            "history_iv": history.iv,
+            "history_iv_rank": _rank(history.iv),
+            "history_iv_percentile": _percentile(history.iv),
+        }
+    )
+    days = pl.DataFrame({"day": market.chain.days.date})
+    return days.join_asof(known, on="day", tolerance=CARRY_DAYS).drop("day")
 
 
 def _volatilities(chain: Chain) -> pl.DataFrame:
@@ -158,6 +172,14 @@ def _interpolated(at_the_money: pl.DataFrame, days: int, target: int) -> Floats:
         else:
             result[int(str(today))] = np.sqrt(np.interp(target, dte, iv**2 * dte) / target)
     return result
+
+
+def _rank(iv: Floats) -> pl.Series:
+    """Give where the volatility stands between the lowest and the highest of the trailing days, in percent."""
+    level = pl.Series(iv).fill_nan(None)
+    low = level.rolling_min(RANK_DAYS, min_samples=RANK_AT_LEAST)
+    spread = pl.Series(level.rolling_max(RANK_DAYS, min_samples=RANK_AT_LEAST) - low)
+    return pl.select(pl.when(spread > 0).then(100 * (level - low) / spread)).to_series()
 
 
 def _percentile(iv: Floats) -> Floats:

@@ -8,16 +8,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import polars as pl
 from msgspec import Struct
-from numpy.typing import NDArray
 
-from options_bt.data.cleaning import cleaned
-from options_bt.data.closes import Closes, Splits, day_numbers, read_splits
-from options_bt.data.links import next_rows
 from options_bt.storage import new_folder
 
-MARKET_FORMAT = 1
+MARKET_FORMAT = 2
 """Raised whenever the arrays change; markets of another format are built again."""
 
 
@@ -27,6 +22,7 @@ DAY = np.dtype(
         ("close", np.float64),  # as traded or implied; NaN where there is none
         ("groups_from", np.int64),
         ("groups_to", np.int64),
+        ("has_volatility", np.int8, (2,)),  # whether any put, any call implies one
     ],
     align=True,
 )
@@ -58,8 +54,25 @@ QUOTE = np.dtype(
 )
 """One quote. Records, not columns: a held position needs all of a few quotes, which then lie in one cache line."""
 
-SPLIT = np.dtype([("date", np.int32), ("ratio", np.float64)], align=True)
-"""One split: its first day on new terms, and new shares per old one."""
+IMPLIED = np.dtype([("volatility", np.float64), ("spread", np.float64)], align=True)
+"""What the mid of a quote implies: volatility per year, and half the spread over vega; NaN where it implies none."""
+
+ACTION = np.dtype(
+    [
+        ("date", np.int32),  # first day on new terms, or without the dividend
+        ("ratio", np.float64),  # of a split: new shares per old one; 1 for a dividend
+        ("dividend", np.float64),  # dollars per share; 0 for a split
+        ("close", np.float64),  # the last one before a dividend, in the terms of its day; NaN where there is none
+    ],
+    align=True,
+)
+"""One corporate action."""
+
+TRADED = np.dtype([("date", np.int32), ("close", np.float64)], align=True)
+"""One close of the underlying, as traded."""
+
+HISTORY = np.dtype([("date", np.int32), ("hv", np.float64), ("iv", np.float64)], align=True)
+"""One row of a source's volatility history: historical and implied, per year; NaN where it has none."""
 
 Records = Any
 """A numpy.recarray: numpy's own type says nothing of the fields."""
@@ -70,14 +83,16 @@ class Chain(NamedTuple):
 
     Attributes
     ----------
-    days, groups, quotes, splits : recarrays of DAY, GROUP, QUOTE and SPLIT
-        In time order; within a day groups by expiration, within a group quotes by right and strike.
+    days, groups, quotes, implied, actions : recarrays of DAY, GROUP, QUOTE, IMPLIED and ACTION
+        In time order; within a day groups by expiration, within a group quotes by right and strike, on a day splits
+        before dividends. `implied` has an element for each quote.
     """
 
     days: Records
     groups: Records
     quotes: Records
-    splits: Records
+    implied: Records
+    actions: Records
 
 
 class Market(Struct, frozen=True, kw_only=True):
@@ -87,8 +102,10 @@ class Market(Struct, frozen=True, kw_only=True):
     ----------
     fingerprint : str
         Of the data that it was built from.
-    traded_day, traded : array
+    traded : recarray of TRADED
         The closes from trades alone, for the price features.
+    history : recarray of HISTORY
+        The volatilities that the source itself has computed; empty where it has none.
     dropped : dict of str to int
         Quotes dropped by cleaning, by reason.
     implied_closes : int
@@ -98,8 +115,8 @@ class Market(Struct, frozen=True, kw_only=True):
     symbol: str
     fingerprint: str
     chain: Chain
-    traded_day: Any
-    traded: Any
+    traded: Records
+    history: Records
     dropped: dict[str, int]
     implied_closes: int
 
@@ -109,94 +126,7 @@ class Market(Struct, frozen=True, kw_only=True):
         return len(self.chain.quotes)
 
 
-def build_market(
-    symbol: str, fingerprint: str, chain: pl.DataFrame, closes: pl.DataFrame, splits: pl.DataFrame
-) -> Market:
-    """Give the market of a symbol.
-
-    Parameters
-    ----------
-    symbol, fingerprint : str
-    chain : polars.DataFrame
-        Quotes with the columns of `data.source.CHAIN_COLUMNS`, uncleaned, in the order they were read.
-    closes, splits : polars.DataFrame
-        As a source gives them.
-
-    Returns
-    -------
-    Market
-        Without quotes its arrays are empty.
-    """
-    quotes, dropped = cleaned(chain)
-    read = read_splits(splits)
-    prices = Closes(closes, read, quotes)
-    for array in (prices.traded_day, prices.traded):
-        array.flags.writeable = False
-    return Market(
-        symbol=symbol,
-        fingerprint=fingerprint,
-        chain=_arrays(quotes, prices, read),
-        traded_day=prices.traded_day,
-        traded=prices.traded,
-        dropped=dropped,
-        implied_closes=int((prices.implied & ~np.isnan(prices.on_quote_days)).sum()),
-    )
-
-
-def _arrays(quotes: pl.DataFrame, prices: Closes, splits: Splits) -> Chain:
-    date, expiration = day_numbers(quotes["date"]), day_numbers(quotes["expiration"])
-    right, cents = quotes["right"].to_numpy(), quotes["cents"].to_numpy()
-    start = _starts(date, expiration)
-    first_group = np.searchsorted(date[start], prices.quote_day)
-    puts = np.add.reduceat(right == 0, start) if len(start) else np.empty(0, np.int64)
-    expirations, number = np.unique(expiration[start], return_inverse=True)
-    return Chain(
-        days=_records(
-            DAY,
-            date=prices.quote_day,
-            close=prices.on_quote_days,
-            groups_from=first_group,
-            groups_to=np.append(first_group[1:], len(start)),
-        ),
-        groups=_records(
-            GROUP,
-            expiration=expiration[start],
-            settlement=prices.at_expiration(expirations)[number],
-            puts_from=start,
-            calls_from=start + puts,
-            calls_to=np.append(start[1:], len(date)),
-        ),
-        quotes=_records(
-            QUOTE,
-            strike=cents / 100,
-            bid=quotes["bid"],
-            ask=quotes["ask"],
-            delta=quotes["delta"].fill_null(np.nan),
-            iv=quotes["iv"].fill_null(np.nan),
-            day=np.searchsorted(prices.quote_day, date),
-            next=next_rows(date, expiration, right, cents, splits),
-        ),
-        splits=_records(SPLIT, date=splits.day, ratio=splits.ratio),
-    )
-
-
-def _starts(*keys: NDArray[Any]) -> NDArray[np.int64]:
-    """Give the index of each row that differs in any key from the row before it."""
-    changed = np.ones(len(keys[0]), bool)
-    changed[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-    return np.flatnonzero(changed)
-
-
-def _records(dtype: np.dtype[Any], **columns: Any) -> Records:
-    # Zeros, so that the padding between fields is the same in every file.
-    records = np.zeros(len(next(iter(columns.values()))), dtype).view(np.recarray)
-    for name, column in columns.items():
-        records[name] = column
-    records.flags.writeable = False  # the kernel is compiled once, for what a memory map gives
-    return records
-
-
-_TRADED = "traded"
+_UNCHAINED = ("traded", "history")
 
 
 def save_market(market: Market, folder: Path) -> None:
@@ -208,9 +138,9 @@ def save_market(market: Market, folder: Path) -> None:
         When the disk refuses.
     """
     with new_folder(folder) as temporary:
-        for name, records in market.chain._asdict().items():
+        unchained = {name: getattr(market, name) for name in _UNCHAINED}
+        for name, records in (market.chain._asdict() | unchained).items():
             np.save(temporary / f"{name}.npy", np.asarray(records))
-        np.save(temporary / f"{_TRADED}.npy", np.rec.fromarrays([market.traded_day, market.traded]))
         about = {name: getattr(market, name) for name in _ABOUT}
         about["files"] = {path.name: (path.stat().st_size, _checksum(path)) for path in temporary.glob("*.npy")}
         (temporary / "market.json").write_bytes(msgspec.json.encode(about))
@@ -254,8 +184,8 @@ def open_market(folder: Path) -> Market:
     """
     about = msgspec.json.decode((folder / "market.json").read_bytes())
     chain = Chain(*(_mapped(folder / f"{name}.npy") for name in Chain._fields))
-    traded = _mapped(folder / f"{_TRADED}.npy")
-    return Market(chain=chain, traded_day=traded["f0"], traded=traded["f1"], **{name: about[name] for name in _ABOUT})
+    unchained = {name: _mapped(folder / f"{name}.npy") for name in _UNCHAINED}
+    return Market(chain=chain, **unchained, **{name: about[name] for name in _ABOUT})
 
 
 def _mapped(path: Path) -> Records:

@@ -15,7 +15,7 @@ from options_bt.job.strategies import Strategy
 def encoded_rules(params: Parameters) -> Records:
     """Give the rules of a job: one record of RULES."""
     low, high, target = dte_range(params.dte)
-    encoded = {"dte_min": low, "dte_max": high, "dte_target": target}
+    encoded = {"dte_min": low, "dte_max": high, "dte_target": target, "model_unquoted": params.unquoted == "model"}
     values = (encoded[name] if name in encoded else getattr(params, name) for name in RULES.names or ())
     off = (OFF if dtype.kind == "i" else nan for dtype in _TYPES)
     row = tuple(null if value is None else value for value, null in zip(values, off, strict=True))

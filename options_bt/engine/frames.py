@@ -50,8 +50,7 @@ def trades_table(outcomes: Sequence[Identified]) -> pl.DataFrame:
             "return_on_risk": trades["pnl"] / trades["max_loss"],
             "days_held": trades["exit_day"] - trades["entry_day"],
             "exit_reason": _text(EXIT_REASONS, trades["exit_reason"]),
-            "stale_days": trades["stale_days"],
-            "modelled_days": trades["modelled_days"],
+            **{name: trades[name] for name in _COUNTS},
         },
         nan_to_null=True,
     )
@@ -69,6 +68,7 @@ _PRICES = (
     "pnl",
     "max_loss",
 )
+_COUNTS = ("quote_days", "stale_days", "modelled_days", "modelled_exit")
 _LEG_PRICES = ("strike", "entry_fill", "exit_fill", "entry_delta")
 
 

@@ -22,6 +22,7 @@ from options_bt.engine.records import (
     NO_EXPIRATION,
     NO_STRIKE,
     NO_WIDTH,
+    NOT_FOUND,
     PUT,
     THIN_CREDIT,
     TOLERANCE,
@@ -29,8 +30,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-NOT_FOUND = -1
-COMPILED_WITH = "e83f1e72d3a27b64"
+COMPILED_WITH = "edac9afade39eba4"
 """Hash of records.py, as in kernel.py."""
 
 
@@ -230,5 +230,5 @@ def pick(chain: Chain, rules: Records, arm: Records, legs: Records, day: Records
         return WIDE_QUOTES
     trade.max_loss = max_loss * rules.multiplier
     trade.expiration, trade.settlement = group.expiration, group.settlement
-    trade.close_entry = trade.share_fill = trade.share_mark = day.close
+    trade.close_entry = trade.share_fill = trade.close_mark = day.close
     return ACCEPTED

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from options_bt.engine.records import REFUSALS, TOLERANCE, Records
+from options_bt.engine.records import ASSIGNMENT, REFUSALS, TOLERANCE, Records
 
 TRADE_METRICS = (
     "trades",
@@ -23,8 +23,11 @@ TRADE_METRICS = (
     "worst",
     "avg_days",
     "fees",
+    "quote_days",
     "stale_days",
     "modelled_days",
+    "modelled_exit_rate",
+    "assignments",
 )
 EQUITY_METRICS = (
     "total_return",
@@ -41,7 +44,9 @@ EQUITY_METRICS = (
 METRICS = (*TRADE_METRICS, *EQUITY_METRICS, *(f"refused_{reason}" for reason in REFUSALS))
 """The names of a metrics vector's elements, in their order."""
 
-COUNTS = frozenset({"trades", "wins", "stale_days", "modelled_days", *METRICS[-len(REFUSALS) :]})
+COUNTS = frozenset(
+    {"trades", "wins", "quote_days", "stale_days", "modelled_days", "assignments", *METRICS[-len(REFUSALS) :]}
+)
 """The metrics that are whole numbers and never null."""
 
 NO_DEVIATION = 1e-15
@@ -64,15 +69,19 @@ def trade_metrics(trades: Records, count: int) -> NDArray[np.float64]:
     count : int
         How many of them there are.
     """
-    wins, losses, gain, loss, total, fees, days, stale, modelled = 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0
+    wins, losses, gain, loss, total, fees, days = 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0
+    quoted, stale, modelled, modelled_exits, assignments = 0, 0, 0, 0, 0
     best, worst = nan, nan
     for index in range(count):
         trade = trades[index]
         total += trade.pnl
         fees += trade.fees
         days += trade.exit_day - trade.entry_day
+        quoted += trade.quote_days
         stale += trade.stale_days
         modelled += trade.modelled_days
+        modelled_exits += trade.modelled_exit
+        assignments += trade.exit_reason == ASSIGNMENT
         if trade.pnl > TOLERANCE:
             wins += 1
             gain += trade.pnl
@@ -95,8 +104,11 @@ def trade_metrics(trades: Records, count: int) -> NDArray[np.float64]:
             worst,
             ratio(days, count),
             fees,
+            quoted,
             stale,
             modelled,
+            ratio(modelled_exits, count),
+            assignments,
         ],
         dtype=np.float64,
     )

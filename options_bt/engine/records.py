@@ -52,10 +52,17 @@ EXIT_REASONS = (
     "max_days",
     "exit_delta",
     "settlement",
+    "assignment",
     "window_end",
 )
-STOP_LOSS, PROFIT_TARGET, EXIT_DTE, MAX_DAYS, EXIT_DELTA, SETTLEMENT, WINDOW_END = range(len(EXIT_REASONS))
+STOP_LOSS, PROFIT_TARGET, EXIT_DTE, MAX_DAYS, EXIT_DELTA, SETTLEMENT, ASSIGNMENT, WINDOW_END = range(len(EXIT_REASONS))
 STILL_OPEN = -1
+
+QUOTED, MODELLED, STALE = range(3)
+"""Where today's prices of a position come from: all from quotes, some from the model, or there are none."""
+
+NOT_FOUND = -1
+"""Instead of the number of a row or of a group."""
 
 OFF = -1
 """A whole-number rule that is turned off; for the others it is NaN."""
@@ -85,6 +92,8 @@ RULES = np.dtype(
         ("commission", np.float64),
         ("assignment_fee", np.float64),
         ("multiplier", np.float64),
+        ("model_unquoted", np.bool_),
+        ("early_assignment", np.bool_),
     ],
     align=True,
 )
@@ -123,8 +132,10 @@ TRADE = np.dtype(
         ("exit_day", np.int32),
         ("expiration", np.int32),
         ("arm", np.int32),
+        ("quote_days", np.int32),
         ("stale_days", np.int32),
         ("modelled_days", np.int32),
+        ("modelled_exit", np.bool_),  # while it is open: whether its last marks are modelled
         ("exit_reason", np.int32),
         ("close_entry", np.float64),
         ("close_exit", np.float64),
@@ -137,7 +148,7 @@ TRADE = np.dtype(
         ("pnl", np.float64),
         ("max_loss", np.float64),  # of the whole position
         ("share_fill", np.float64),
-        ("share_mark", np.float64),
+        ("close_mark", np.float64),  # of the day of the last marks
         ("row", np.int64, _PER_LEG),  # last quote seen of each leg
         ("strike", np.float64, _PER_LEG),
         ("entry_fill", np.float64, _PER_LEG),

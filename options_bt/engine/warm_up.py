@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from numba.core import event
 
-from options_bt.data.market import build_market
+from options_bt.data.building import build_market
 from options_bt.data.source import CHAIN_COLUMNS
 from options_bt.engine.backtest import run_backtest
 from options_bt.engine.kernel import simulate

@@ -60,7 +60,8 @@ class Parameters(Struct, frozen=True, kw_only=True):
     assignment_fee: NotNegative = 0.0
     multiplier: Positive = 100.0
     risk_free: float = 0.0
-    unquoted: Literal["hold"] = "hold"
+    unquoted: Literal["hold", "model"] = "hold"
+    early_assignment: bool = True
 
 
 FIELDS = {field.name: field for field in msgspec.structs.fields(Parameters)}

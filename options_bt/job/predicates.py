@@ -17,6 +17,10 @@ FEATURES = (
     "iv_percentile",
     "skew_25",
     "term_slope",
+    "history_hv",
+    "history_iv",
+    "history_iv_rank",
+    "history_iv_percentile",
 )
 """The columns that a predicate may use; each is known at the close of its day."""
 

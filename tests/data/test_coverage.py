@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from options_bt.cli import cli
+from options_bt.data.building import build_market
 from options_bt.data.cache import Cache
 from options_bt.data.coverage import cached_coverage, contract_lives, coverage_tables
 from options_bt.data.demo import DemoSource
-from options_bt.data.market import Chain, build_market
+from options_bt.data.market import Chain
 from options_bt.data.pulling import pull_symbol
 from options_bt.errors import SourceError
 from tests import reference

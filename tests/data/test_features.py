@@ -11,8 +11,8 @@ from random import Random
 import polars as pl
 import pytest
 
+from options_bt.data.building import build_market
 from options_bt.data.features import features
-from options_bt.data.market import build_market
 from options_bt.job.predicates import FEATURES
 from tests.data.quotes import Row, chain_frame, closes_frame, quote, splits_frame
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from options_bt.data.building import build_market
 from options_bt.data.files import FilesSource
-from options_bt.data.market import Chain, Market, build_market, open_market, save_market
+from options_bt.data.market import Chain, Market, open_market, save_market
 from options_bt.errors import StorageError
 from tests import reference
 from tests.data.quotes import chain_frame, closes_frame, quote, splits_frame
@@ -112,7 +113,7 @@ def assert_equal(one: Market, other: Market) -> None:
         assert len(array) == len(opened)
         for field in array.dtype.names:
             np.testing.assert_array_equal(array[field], opened[field])
-    np.testing.assert_array_equal(one.traded_day, other.traded_day)
+    np.testing.assert_array_equal(one.history, other.history)
     np.testing.assert_array_equal(one.traded, other.traded)
     for name in ("symbol", "fingerprint", "dropped", "implied_closes", "rows"):
         assert getattr(one, name) == getattr(other, name)
@@ -128,7 +129,7 @@ def test_a_market_comes_back_from_the_disk_as_it_was_and_read_only(
     save_market(market, folder)
     opened = open_market(folder)
     assert_equal(market, opened)
-    for array in (*opened.chain, opened.traded_day, opened.traded, *market.chain):
+    for array in (*opened.chain, opened.history, opened.traded, *market.chain):
         assert not array.flags.writeable
     for array in opened.chain:
         assert array.flags.c_contiguous

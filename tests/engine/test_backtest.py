@@ -80,6 +80,8 @@ def random_parameters(random: Random) -> dict[str, Any]:
         "assignment_fee": maybe(0.0, 5.0),
         "multiplier": maybe(100.0, 10.0),
         "risk_free": maybe(0.0, 0.03),
+        "unquoted": maybe("hold", "model"),
+        "early_assignment": maybe(True, True, False),
     }
     sizing: dict[str, Any] = maybe({"contracts": 1}, {"contracts": 3}, {"risk": 0.1}, {"risk": 0.5})
     return params | sizing
@@ -153,7 +155,13 @@ def check_against_reference(seed: int, strategy: Any) -> None:
     params = random_parameters(random)
     outcome = run_backtest(spec_of(market, strategy, params, start, end), market.built())
     expected = reference.backtest(
-        market.quotes, market.closes, market.splits, start, end, reference_params(strategy, params)
+        market.quotes,
+        market.closes,
+        market.splits,
+        start,
+        end,
+        reference_params(strategy, params),
+        dividends=market.dividends,
     )
     assert disagreements(outcome, expected) == []
 

@@ -15,7 +15,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from options_bt.data.market import Market, build_market
+from options_bt.data.building import build_market
+from options_bt.data.market import Market
 from options_bt.data.simulation import day_number, normal_cdf, normals
 from options_bt.engine.backtest import run_backtest
 from options_bt.job.planner import Plan

@@ -1,9 +1,9 @@
 """The reference backtest: slow, plain, and meant to be checked against the page by reading it.
 
-It is written from docs/semantics.md, sections 1 to 7, alone and shares
+It is written from docs/semantics.md, sections 1 to 7 and 10, alone and shares
 nothing with the engine. It walks one symbol once, day by day, with loops, dicts and dataclasses.
 Not here: the features and predicates of section 8 (the caller passes their outcome per day in
-`arm_of_day`), and `vertical_spread`; `unquoted` is always `hold`.
+`arm_of_day`), and `vertical_spread`.
 
 Conventions: a side is +1 (long) or -1 (short). A cost or premium is a sum of -side x ratio x
 price, so money received is a positive premium and money paid a positive cost.
@@ -31,8 +31,6 @@ def read_params(params: Params) -> dict[str, Any]:
     full = {**DEFAULTS, **params}
     if full["dte"][0] < 1:
         raise ValueError("dte.min must be at least 1")
-    if full["unquoted"] != "hold":
-        raise ValueError("the reference knows only unquoted: hold")
     return full
 
 
@@ -44,12 +42,14 @@ def backtest(
     end: date,
     params: Params,
     arm_of_day: Mapping[date, bool | None] | None = None,
+    dividends: Iterable[tuple[date, float]] = (),
 ) -> Result:
     """One backtest of one symbol over [start, end], both included."""
     full = read_params(params)
     market, dropped = build_market(quotes, closes, splits)
     walk = Walk(
         market=market,
+        dividends=sorted(dict(dividends).items()),
         params=full,
         strategy=strategy_of(full),
         days=sorted(day for day in market.chains if start <= day <= end),

@@ -33,8 +33,11 @@ def trade_metrics(trades: list[dict[str, Any]]) -> dict[str, Any]:
         "worst": min(pnls, default=None),
         "avg_days": mean([trade["days_held"] for trade in trades]),
         "fees": math.fsum(trade["fees"] for trade in trades),
+        "quote_days": sum(trade["quote_days"] for trade in trades),
         "stale_days": sum(trade["stale_days"] for trade in trades),
         "modelled_days": sum(trade["modelled_days"] for trade in trades),
+        "modelled_exit_rate": divide(sum(trade["modelled_exit"] for trade in trades), len(trades)),
+        "assignments": sum(trade["exit_reason"] == "assignment" for trade in trades),
     }
 
 

@@ -69,6 +69,7 @@ DEFAULTS: dict[str, Any] = {
     "multiplier": 100,
     "risk_free": 0.0,
     "unquoted": "hold",
+    "early_assignment": True,
 }
 
 Params = Mapping[str, Any]

@@ -9,6 +9,7 @@ from datetime import date
 from tests.reference.choosing import Leg
 from tests.reference.deals import option_premium
 from tests.reference.market import Quote
+from tests.reference.modelled import model_quote
 from tests.reference.numbers import SHORT, Key, Params, above, below, round_strike
 
 # ------------------------------------------------------------------ positions
@@ -23,14 +24,17 @@ class Position:
     legs: list[Leg]
     shares: int
     share_entry: float  # the close at entry, adjusted by splits
-    share_mark: float
+    close_mark: float | None  # of the day of the last marks
     close_entry: float  # as traded
     contracts: float
     max_loss: float  # of the whole position, in dollars
     split_factor: float = 1.0
     fees: float = 0.0
     stale: bool = False
+    quote_days: int = 0
     stale_days: int = 0
+    modelled: bool = False  # whether the last marks are
+    modelled_days: int = 0
 
     @property
     def premium(self) -> float:
@@ -43,28 +47,38 @@ class Position:
             leg.bid /= f
             leg.ask /= f
         self.share_entry /= f
-        self.share_mark /= f
+        if self.close_mark is not None:
+            self.close_mark /= f
         self.contracts *= f
         self.split_factor *= f
 
-    def mark(self, chain: Mapping[Key, Quote], close: float | None) -> None:
+    def mark(self, day: date, chain: Mapping[Key, Quote], close: float | None, unquoted: str) -> None:
         """Take today's prices when every leg has one, else keep the last marks."""
-        quotes = [chain.get((self.expiration, leg.strike, leg.right)) for leg in self.legs]
-        unquoted = any(quote is None for quote in quotes)
-        self.stale = unquoted or (self.shares > 0 and close is None)
+        self.quote_days += 1
+        listed = [chain.get((self.expiration, leg.strike, leg.right)) for leg in self.legs]
+        quotes = list(listed)
+        if unquoted == "model" and close is not None:
+            for i, leg in enumerate(self.legs):
+                if quotes[i] is None:
+                    quotes[i] = model_quote(day, chain, close, self.expiration, leg.strike, leg.right)
+        self.stale = any(quote is None for quote in quotes) or (self.shares > 0 and close is None)
         if self.stale:
             self.stale_days += 1
             return
+        self.modelled = None in listed
+        self.modelled_days += self.modelled
         for leg, quote in zip(self.legs, quotes, strict=True):
             assert quote is not None
             leg.bid, leg.ask, leg.delta = quote.bid, quote.ask, quote.delta
-        if close is not None:
-            self.share_mark = close
+        self.close_mark = close
 
     def mid_value(self) -> float:
         """Per share."""
         options = sum(leg.side * leg.ratio * leg.mid for leg in self.legs)
-        return options + self.shares * self.share_mark
+        if self.shares == 0:
+            return options
+        assert self.close_mark is not None
+        return options + self.shares * self.close_mark
 
     def contracts_in_legs(self) -> float:
         """What commission counts: a leg counts `ratio` times."""

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from tests.reference.choosing import Leg, choose_expiration, choose_legs
 from tests.reference.deals import check_deal, intrinsic, price_deal
 from tests.reference.market import Market
-from tests.reference.numbers import CAPITAL_TOL, LONG, REFUSALS, WEEKDAYS, Params, RefusedError, above, divide, floor
+from tests.reference.numbers import (
+    CALL,
+    CAPITAL_TOL,
+    LONG,
+    REFUSALS,
+    SHORT,
+    WEEKDAYS,
+    Params,
+    RefusedError,
+    above,
+    below,
+    divide,
+    floor,
+)
 from tests.reference.positions import Position, cost_of, exit_reason
 from tests.reference.strategies import Strategy
 
@@ -22,6 +35,7 @@ class Walk:
     """The state of one backtest while it walks the days."""
 
     market: Market
+    dividends: list[tuple[date, float]]
     params: Params
     strategy: Strategy
     days: list[date]
@@ -35,10 +49,10 @@ class Walk:
 
     def run(self) -> None:
         for i, day in enumerate(self.days):
-            self.apply_splits(self.days[i - 1] if i > 0 else day, day)
+            self.apply_actions(self.days[i - 1] if i > 0 else day, day)
             self.settle(day)
             for position in self.open:
-                position.mark(self.market.chains[day], self.market.close_of(day))
+                position.mark(day, self.market.chains[day], self.market.close_of(day), self.params["unquoted"])
             self.take_exits(day)
             if i == len(self.days) - 1:
                 self.close_all(day)
@@ -46,11 +60,41 @@ class Walk:
                 self.try_entry(day)
             self.record_equity(day)
 
-    def apply_splits(self, previous: date, day: date) -> None:
-        for position in self.open:
-            for ex_date, f in self.market.splits:
-                if previous < ex_date <= min(day, position.expiration):
-                    position.split(f)
+    def apply_actions(self, previous: date, day: date) -> None:
+        """Splits and dividends day by day, of positions that were alive; on one day the split first."""
+        date_ = previous + timedelta(days=1)
+        while date_ <= day:
+            for position in list(self.open):
+                if date_ > position.expiration:
+                    continue
+                for ex_date, f in self.market.splits:
+                    if ex_date == date_:
+                        position.split(f)
+                for ex_date, amount in self.dividends:
+                    if ex_date == date_ and self.params["early_assignment"]:
+                        self.assign(position, day, ex_date, amount)
+            date_ += timedelta(days=1)
+
+    def assign(self, position: Position, day: date, ex_date: date, amount: float) -> None:
+        """Early exercise of short calls by their owners, on the day before the ex-date."""
+        eve = ex_date - timedelta(days=1)
+        close = self.market.settlement_close(eve) / self.market.split_factor(eve, ex_date)
+        assigned = [
+            leg.side == SHORT
+            and leg.right == CALL
+            and above(close, leg.strike)
+            and position.close_mark is not None
+            and below(leg.mid - max(0.0, position.close_mark - leg.strike), amount)
+            for leg in position.legs
+        ]
+        if not any(assigned):
+            return
+        fills = []
+        for leg, is_assigned in zip(position.legs, assigned, strict=True):
+            contracts = position.contracts * leg.ratio
+            self.charge(position, self.params["assignment_fee" if is_assigned else "commission"] * contracts)
+            fills.append(close - leg.strike if is_assigned else leg.closing_fill(self.params["slippage"]))
+        self.finish(position, day, "assignment", fills, close, close)
 
     def settle(self, day: date) -> None:
         for position in list(self.open):
@@ -81,7 +125,7 @@ class Walk:
         self.charge(position, self.params["commission"] * position.contracts_in_legs())
         fills = [leg.closing_fill(self.params["slippage"]) for leg in position.legs]
         close = self.market.close_of(day)
-        self.finish(position, day, reason, fills, position.share_mark, close)
+        self.finish(position, day, reason, fills, position.close_mark, close)
 
     def charge(self, position: Position, dollars: float) -> None:
         position.fees += dollars
@@ -93,11 +137,14 @@ class Walk:
         day: date,
         reason: str,
         fills: list[float],
-        share_price: float,
+        share_price: float | None,
         close: float | None,
     ) -> None:
         """Pay the exit cost and turn the position into a trade."""
-        exit_cost = cost_of(position.legs, fills) - position.shares * share_price
+        exit_cost = cost_of(position.legs, fills)
+        if position.shares > 0:
+            assert share_price is not None
+            exit_cost -= position.shares * share_price
         self.cash -= position.contracts * self.params["multiplier"] * exit_cost
         self.open.remove(position)
         gross = position.contracts * self.params["multiplier"] * (position.premium - exit_cost)
@@ -121,8 +168,10 @@ class Walk:
                 "return_on_risk": divide(pnl, position.max_loss),
                 "days_held": (day - position.entry_date).days,
                 "exit_reason": reason,
+                "quote_days": position.quote_days,
                 "stale_days": position.stale_days,
-                "modelled_days": 0,
+                "modelled_days": position.modelled_days,
+                "modelled_exit": position.modelled and reason != "settlement",
             }
         )
 
@@ -167,7 +216,7 @@ class Walk:
             legs=legs,
             shares=self.strategy.shares,
             share_entry=close,
-            share_mark=close,
+            close_mark=close,
             close_entry=close,
             contracts=float(contracts),
             max_loss=contracts * deal.max_loss,

@@ -1,0 +1,96 @@
+"""Prices for contracts that are alive but not quoted, from the day's own quotes (section 10 of docs/semantics.md)."""
+
+from __future__ import annotations
+
+from math import exp, isnan, log, nan, sqrt
+
+from numba import njit
+
+from options_bt.data.black_scholes import DAYS_PER_YEAR, black_scholes
+from options_bt.data.market import Chain
+from options_bt.engine.records import NOT_FOUND, PUT, Records
+
+LEAST_HALF_SPREAD = 0.01
+
+COMPILED_WITH = "6071979be31d1a91"
+"""Hash of the modules that this one compiles in, as in kernel.py."""
+
+
+@njit(cache=True)
+def smile(chain: Chain, group: Records, right: int, strike: float) -> tuple[float, float]:
+    """Give an expiration's variance per year and spread over vega at a strike; NaN where no quote implies any.
+
+    Linear in the logarithm of the strike between the neighbours that imply one, flat beyond the last of them.
+    """
+    low = group.puts_from if right == PUT else group.calls_from
+    high = group.calls_from if right == PUT else group.calls_to
+    below, above = NOT_FOUND, NOT_FOUND
+    for row in range(low, high):
+        if isnan(chain.implied[row].volatility):
+            continue
+        if chain.quotes[row].strike <= strike:
+            below = row
+        if chain.quotes[row].strike >= strike:
+            above = row
+            break
+    if below == NOT_FOUND and above == NOT_FOUND:
+        return nan, nan
+    below = above if below == NOT_FOUND else below
+    above = below if above == NOT_FOUND else above
+    one, other = chain.implied[below], chain.implied[above]
+    share = 0.0
+    if chain.quotes[below].strike < chain.quotes[above].strike:
+        lowest = log(chain.quotes[below].strike)
+        share = (log(strike) - lowest) / (log(chain.quotes[above].strike) - lowest)
+    variance = one.volatility**2 + share * (other.volatility**2 - one.volatility**2)
+    return variance, one.spread + share * (other.spread - one.spread)
+
+
+@njit(cache=True)
+def surface(chain: Chain, day: Records, right: int, strike: float, expiration: int) -> tuple[float, float]:
+    """Give the volatility per year and the spread over vega that a day's quotes of a right imply for a contract.
+
+    Between expirations linear in time: the total variance, and the spread. Beyond the last the volatility of the last
+    at the same strike; before the first that of the first at the strike as many deviations away from the close, since
+    smiles are steeper in strikes the nearer the expiration.
+    """
+    years = (expiration - day.date) / DAYS_PER_YEAR
+    before, variance_before, spread_before = nan, nan, nan
+    for number in range(day.groups_from, day.groups_to):
+        group = chain.groups[number]
+        if group.expiration <= day.date:
+            continue
+        after = (group.expiration - day.date) / DAYS_PER_YEAR
+        seen_from = strike
+        if group.expiration > expiration and isnan(before):
+            seen_from = day.close * exp(log(strike / day.close) * sqrt(after / years))
+        variance, spread = smile(chain, group, right, seen_from)
+        if isnan(variance):
+            continue
+        if group.expiration == expiration or (group.expiration > expiration and isnan(before)):
+            return sqrt(variance), spread
+        if group.expiration > expiration:
+            share = (years - before) / (after - before)
+            total = before * variance_before + share * (after * variance - before * variance_before)
+            return sqrt(total / years), spread_before + share * (spread - spread_before)
+        before, variance_before, spread_before = after, variance, spread
+    return sqrt(variance_before), spread_before
+
+
+@njit(cache=True)
+def modelled(chain: Chain, day: Records, right: int, strike: float, expiration: int) -> tuple[float, float, float]:
+    """Give the mid, the half-spread and the delta of a contract that is not quoted.
+
+    Parameters
+    ----------
+    chain : Chain
+    day : record of DAY
+        With a close, and with a volatility of the right.
+    right, strike, expiration
+        Of the contract, in the terms of the day; it expires after the day.
+    """
+    volatility, spread = surface(chain, day, right, strike, expiration)
+    years = (expiration - day.date) / DAYS_PER_YEAR
+    value, delta, vega = black_scholes(right, day.close, strike, years, volatility)
+    half_spread = max(spread * vega, LEAST_HALF_SPREAD)
+    return max(value, half_spread), half_spread, delta  # a bid is never below zero
