@@ -76,7 +76,7 @@ def random_market(seed: int) -> RandomMarket:
             growth = math.prod(to / for_ for ex_date, to, for_ in splits if ex_date <= day)
             quotes += _quotes(random, day, spot, growth, expirations, strikes, volatility, rights, vanishing)
     random.shuffle(closes)
-    payers = {random.choice(calendar) for _ in range(random.choice([0, 1, 3]))}
+    payers = {random.choice(calendar) for _ in range(random.choice([0, 2, 6]))}
     dividends = [(ex_date, round(spot * random.choice([0.002, 0.02, 0.1]), 2)) for ex_date in sorted(payers)]
     return RandomMarket(quotes, closes, splits, calendar[0], calendar[-1], dividends)
 

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS job (
     finished REAL NOT NULL, spec TEXT, error TEXT, metrics BLOB
 );
 """
-_FORMAT = 2
+_FORMAT = 3
 _CHUNK = 50_000
 _REBUILD = "`options-bt run` with its job file rebuilds it"
 _CLOSE_SECONDS = 1.0

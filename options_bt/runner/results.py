@@ -35,6 +35,8 @@ def _parameter_types() -> dict[str, type[pl.DataType]]:
         parts = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
         kind = next(part for part in parts if not isinstance(part, msgspec.inspect.NoneType))
         match kind:
+            case msgspec.inspect.BoolType():
+                types[name] = pl.Boolean
             case msgspec.inspect.IntType():
                 types[name] = pl.Int64
             case msgspec.inspect.FloatType():

@@ -42,8 +42,10 @@ TRADE_COLUMNS = [
     "return_on_risk",
     "days_held",
     "exit_reason",
+    "quote_days",
     "stale_days",
     "modelled_days",
+    "modelled_exit",
 ]
 
 

@@ -109,7 +109,7 @@ def test_the_market_is_that_of_the_sources_rows(cache: Cache) -> None:
     market = prepared(cache, "X", [2020, 2021]).open()
     direct = build_market("X", market.fingerprint, source.rows, source.closes("X"), source.splits("X"))
     for found, wanted in zip(market.chain, direct.chain, strict=True):
-        assert found.tolist() == wanted.tolist()
+        assert found.tobytes() == wanted.tobytes()
     assert market.dropped == direct.dropped
 
 

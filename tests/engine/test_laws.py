@@ -20,6 +20,7 @@ from tests.markets import RandomMarket, random_market
 Rows = list[dict[str, Any]]
 SEEDS = st.integers(0, 2**32)
 PRICES = ("strike", "bid", "ask")
+NO_LEAST_SPREAD = {"unquoted": "hold"}  # a modelled half-spread is at least a cent at any price
 
 
 def outcome_of(market: RandomMarket, strategy: str, params: dict[str, Any]) -> Outcome:
@@ -53,8 +54,14 @@ def changed_after(market: RandomMarket, moment: Any, random: Random) -> RandomMa
     closes = [(day, close and close * 3 if day > moment else close) for day, close in market.closes]
     splits = [split for split in market.splits if split[0] <= moment]
     later = moment + timedelta(days=random.randint(1, 20))
+    dividends = [row for row in market.dividends if row[0] <= moment]
     return replace(
-        market, quotes=quotes, closes=closes, splits=[*splits, (later, 7.0, 2.0)], end=market.end + timedelta(days=1)
+        market,
+        quotes=quotes,
+        closes=closes,
+        splits=[*splits, (later, 7.0, 2.0)],
+        dividends=[*dividends, (later, random.choice([0.1, 10.0]))],
+        end=market.end + timedelta(days=1),
     )
 
 
@@ -93,6 +100,7 @@ def test_a_market_cut_short_is_unchanged_before_the_cut(strategy: str, seed: int
         quotes=[row for row in market.quotes if row["date"] is None or row["date"] <= cut],
         closes=[row for row in market.closes if row[0] <= cut],
         splits=[row for row in market.splits if row[0] <= cut],
+        dividends=[row for row in market.dividends if row[0] <= cut],
     )
     whole, part = (outcome_of(m, strategy, params) for m in (market, short))
     # On its last day what is open ends; that is before the cut when no quote of the cut's day survives cleaning.
@@ -123,8 +131,9 @@ def test_scale(strategy: str, seed: int, scale: int) -> None:
         market,
         quotes=[row | {name: row[name] and row[name] * scale for name in PRICES} for row in market.quotes],
         closes=[(day, close and close * scale) for day, close in market.closes],
+        dividends=[(day, amount * scale) for day, amount in market.dividends],
     )
-    params = random_parameters(Random(seed)) | {"commission": 0.0}
+    params = random_parameters(Random(seed)) | {"commission": 0.0} | NO_LEAST_SPREAD
     scaled = params | {name: params[name] * scale for name in ("capital", "width", "min_credit", "assignment_fee")}
     small, large = trades(outcome_of(market, strategy, params)), trades(outcome_of(larger, strategy, scaled))
     assert [trade["entry_date"] for trade in small] == [trade["entry_date"] for trade in large]
@@ -152,8 +161,9 @@ def test_a_split_changes_no_profit_of_what_is_open_across_it(strategy: str, seed
         quotes=[after(row) for row in market.quotes],
         closes=[(day, close and close / ratio if day >= ex_date else close) for day, close in market.closes],
         splits=[(ex_date, ratio, 1.0)],
+        dividends=[(day, amount / ratio if day >= ex_date else amount) for day, amount in market.dividends],
     )
-    params = free_of_fees(seed) | {"max_positions": 5}
+    params = free_of_fees(seed) | {"max_positions": 5} | NO_LEAST_SPREAD
     before = [
         {
             trade["entry_date"]: trade

@@ -59,6 +59,7 @@ def test_the_columns_are_the_place_every_parameter_and_every_metric(tmp_path: Pa
     table = results_table(plan, recorded(tmp_path, plan, [0, 1]))
     assert table.columns == [*PLACE, "strategy", *FIELDS, *METRICS]
     types = dict(table.schema)
+    assert types.pop("early_assignment") == pl.Boolean
     assert [types.pop(name) for name in ("start", "end")] == [pl.Date, pl.Date]
     whole = {"window", "exit_dte", "max_days", "max_positions", "contracts", *COUNTS}
     text = {"job", "symbol", "role", "status", "strategy", "dte", "entry_every", "entry_when", "unquoted"}
