@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := $(BIN)/options-bt run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-dolt mutations clean
+.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-dolt mutations thinning clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ bench-dolt: setup ## measure a real Dolt server; FOLDER=... has room for its ten
 
 mutations: setup ## put faults into the engine, and see the tests catch them
 	@$(BIN)/python benchmarks/mutations.py
+
+thinning: setup ## measure what the gaps of the source do to results
+	@$(BIN)/python benchmarks/thinning.py
 
 clean: ## remove the environment, not the cache or the runs
 	rm -rf .venv

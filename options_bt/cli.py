@@ -141,6 +141,7 @@ def run(
     """
     _verbosity(quiet, verbose)
     from options_bt.analysis.opened import open_run
+    from options_bt.analysis.price_sources import price_sources, price_sources_text
     from options_bt.analysis.tables import data_text, failures_table, headline, ranked, text_table
     from options_bt.runner.run import run_job
     from options_bt.runner.summary import times_text
@@ -170,7 +171,10 @@ def run(
         click.echo(text_table(failures_table(opened, failures)), err=True)
         click.echo("Once the cause is mended, --resume-failed runs them again.", err=True)
     if not left:
-        click.echo(f"{data_text(opened.info)}\n{times_text(summary)}Results: {summary.path}/results.parquet")
+        click.echo(data_text(opened.info))
+        if sources := price_sources(opened.results()):
+            click.echo(price_sources_text(sources))
+        click.echo(f"{times_text(summary)}Results: {summary.path}/results.parquet")
     raise SystemExit(summary.exit_code)
 
 

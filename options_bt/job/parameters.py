@@ -60,7 +60,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     assignment_fee: NotNegative = 0.0
     multiplier: Positive = 100.0
     risk_free: float = 0.0
-    unquoted: Literal["hold", "model"] = "hold"
+    unquoted: Literal["hold", "model"] = "model"
     early_assignment: bool = True
 
 

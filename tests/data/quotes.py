@@ -42,13 +42,20 @@ class TableSource(Snapshot):
     """A source whose one symbol has these rows; counts the years it was asked for."""
 
     def __init__(
-        self, rows: Iterable[Row], closes: Closes = (), splits: Splits = (), version: str = "1", symbol: str = "X"
+        self,
+        rows: Iterable[Row],
+        closes: Closes = (),
+        splits: Splits = (),
+        version: str = "1",
+        symbol: str = "X",
+        extras: dict[str, pl.DataFrame] | None = None,
     ) -> None:
         self.name, self.label, self.version = "table", "a table", version
         self.symbol = symbol
         self.rows = chain_frame(rows)
         self.asked: list[int] = []
         self._closes, self._splits = closes_frame(closes), splits_frame(splits)
+        self._extras = extras or {}
 
     def symbols(self) -> list[str]:
         return [self.symbol]
@@ -72,3 +79,6 @@ class TableSource(Snapshot):
 
     def splits(self, symbol: str) -> pl.DataFrame:
         return self._splits
+
+    def extras(self, symbol: str) -> dict[str, pl.DataFrame]:
+        return self._extras

@@ -158,20 +158,22 @@ def test_the_fingerprint_does_not_tell_how_pulls_were_split(
     assert split.chain(bit_by_bit, years).equals(whole.chain(at_once, years))
 
 
-def test_a_fingerprint_tells_years_quotes_closes_and_splits_apart(tmp_path: Path) -> None:
+def test_a_fingerprint_tells_years_quotes_closes_splits_and_extras_apart(tmp_path: Path) -> None:
     changed = [quote(day(2020), date(2030, 1, 18), 100.0, "put", bid=0.99)]
+    dividends = pl.DataFrame({"ex_date": [day(2020)], "amount": [0.5]})
     sources = [
         source_of(2020, 2021),
         source_of(2020, rows=changed),
         TableSource(rows_of(2020, 2021), CLOSES[:1], SPLITS),
         TableSource(rows_of(2020, 2021), CLOSES, []),
+        TableSource(rows_of(2020, 2021), CLOSES, SPLITS, extras={"dividends": dividends}),
     ]
     found = set()
     for number, source in enumerate(sources):
         cache = Cache(tmp_path, str(number))
         found.add(cache.fingerprint(pulled(cache, source, 2020, 2021), [2020, 2021]))
     found.add(cache.fingerprint(pulled(cache, source, 2020, 2021), [2020]))
-    assert len(found) == 5
+    assert len(found) == 6
 
 
 def test_years_without_quotes_do_not_change_a_fingerprint(cache: Cache) -> None:

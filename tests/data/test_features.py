@@ -382,3 +382,39 @@ def test_a_later_split_changes_nothing_before_it() -> None:
     before = sum(day < raw.splits[1][0] for day in raw.days())
     assert fewer.table().head(before).equals(raw.table().head(before))
     assert not fewer.table().equals(raw.table())
+
+
+# --- From the source's own history -----------------------------------------------------------------
+
+
+def history_table(rows: list[tuple[date, float | None, float | None]], days: list[date]) -> pl.DataFrame:
+    quotes = [quote(day, day + timedelta(days=30), 100.0, "put") for day in days]
+    schema = {"date": pl.Date, "hv_current": pl.Float64, "iv_current": pl.Float64}
+    history = pl.DataFrame(rows, schema=schema, orient="row")
+    closes = closes_frame([(day, 100.0) for day in days])
+    return features(build_market("X", "f", chain_frame(quotes), closes, splits_frame([]), volatility=history))
+
+
+def test_history_counts_on_its_day_and_for_four_days() -> None:
+    days = [START + timedelta(days=number) for number in range(7)]
+    table = history_table([(days[1], 0.2, 0.3), (days[1], 0.25, None), (days[0] - timedelta(days=9), 0.1, 0.1)], days)
+    assert table["history_hv"].to_list() == [None, 0.25, 0.25, 0.25, 0.25, 0.25, None]
+    assert table["history_iv"].null_count() == 7
+
+
+def test_history_ranks_go_over_its_last_252_rows_of_which_sixty_exist() -> None:
+    days = [START + timedelta(days=number) for number in range(400)]
+    random = Random(5)
+    rows = [(day, 0.2, random.uniform(0.1, 0.9)) for day in days]
+    table = history_table(list(rows), days)
+    assert table["history_iv_rank"][:59].null_count() == 59
+    for last in (59, 251, 399):
+        window = [iv for _, _, iv in rows[max(0, last - 251) : last + 1]]
+        low, high, now = min(window), max(window), window[-1]
+        assert table["history_iv_rank"][last] == pytest.approx(100 * (now - low) / (high - low))
+        assert table["history_iv_percentile"][last] == pytest.approx(100 * sum(v < now for v in window) / len(window))
+
+
+def test_without_a_history_its_features_are_null() -> None:
+    table = raw_of(1).table()
+    assert table.select(pl.col("^history_.*$").null_count()).row(0) == (table.height,) * 4

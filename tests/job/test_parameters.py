@@ -135,7 +135,8 @@ def test_the_defaults_are_those_of_the_semantics() -> None:
         "assignment_fee": 0.0,
         "multiplier": 100.0,
         "risk_free": 0.0,
-        "unquoted": "hold",
+        "unquoted": "model",
+        "early_assignment": True,
     }
     off = ("width_pct", "min_credit_pct", "max_spread_pct", "exit_dte", "max_days", "exit_delta", "entry_when", "risk")
     defaults = Parameters()

@@ -139,7 +139,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"params": {"entry_every": ["monday"]}},
         'params.entry_every: got ["monday"]; allowed: any, first_of_week, or a list of weekdays such as [mon, wed]',
     ),
-    "the wrong choice": ({"params": {"unquoted": "drop"}}, 'params.unquoted: got "drop"; allowed: hold'),
+    "the wrong choice": ({"params": {"unquoted": "drop"}}, 'params.unquoted: got "drop"; allowed: hold, model'),
     "a value for a list": (
         {"grid": {"delta": 0.2}},
         "grid.delta: got 0.2; allowed: a list of at least one value",

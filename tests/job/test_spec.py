@@ -52,7 +52,7 @@ def test_a_spec_survives_its_way_to_a_worker(spec: JobSpec) -> None:
     assert back.id("data") == spec.id("data")
 
 
-@pytest.mark.parametrize("name", [name for name, field in FIELDS.items() if field.name != "unquoted"])
+@pytest.mark.parametrize("name", FIELDS)
 def test_every_parameter_is_part_of_the_id(name: str) -> None:
     odd: dict[str, Any] = {
         "dte": "8-9",
@@ -60,6 +60,8 @@ def test_every_parameter_is_part_of_the_id(name: str) -> None:
         "entry_when": "close > 1",
         "max_positions": 7,
         "contracts": 7,
+        "unquoted": "hold",
+        "early_assignment": False,
     }
     changed = JobSpec(
         symbol=SPEC.symbol,

@@ -68,7 +68,7 @@ DEFAULTS: dict[str, Any] = {
     "assignment_fee": 0.0,
     "multiplier": 100,
     "risk_free": 0.0,
-    "unquoted": "hold",
+    "unquoted": "model",
     "early_assignment": True,
 }
 
