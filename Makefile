@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := $(BIN)/options-bt run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-dolt mutations thinning clean
+.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-dolt mutations peer thinning clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ mutations: setup ## put faults into the engine, and see the tests catch them
 
 thinning: setup ## measure what the gaps of the source do to results
 	@$(BIN)/python benchmarks/thinning.py
+
+peer: setup ## compare with optopsy trade by trade; PEER=... is a Python that has it
+	@$(BIN)/python -m benchmarks.peer --python '$(PEER)'
 
 clean: ## remove the environment, not the cache or the runs
 	rm -rf .venv

@@ -1,0 +1,1 @@
+"""What is measured and compared by hand, each by a make target."""
