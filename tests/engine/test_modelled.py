@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.data.quotes import Row, chain_frame, closes_frame, quote, splits_fram
 
 TODAY, CLOSE, VOLATILITY = date(2020, 1, 2), 100.0, 0.3
 RIGHTS = ("put", "call")
+EXPIRED = {"expiration": TODAY}
 EPOCH = date(1970, 1, 1)
 
 
@@ -39,9 +41,7 @@ def model(market: Market, day: int, right: str, strike: float, expiration: date)
     return modelled(chain, chain.days[day], RIGHTS.index(right), strike, (expiration - EPOCH).days)
 
 
-FLAT = market_of(
-    [priced(days, strike, right) for days in (14, 28, 56) for strike in (90, 95, 100, 105, 110) for right in RIGHTS]
-)
+FLAT = market_of([priced(*contract) for contract in product((14, 28, 56), (90, 95, 100, 105, 110), RIGHTS)])
 
 
 @given(days=st.integers(1, 120), strike=st.floats(80, 125), right=st.sampled_from(RIGHTS))
@@ -61,7 +61,7 @@ def test_a_quoted_contract_has_its_own_mid_and_spread(right: str) -> None:
 
 
 def test_a_day_without_usable_quotes_of_a_right_says_so() -> None:
-    rows = [priced(28, 95.0, "put"), priced(28, 105.0, "call") | {"bid": 0.0}, priced(0, 100.0, "call")]
+    rows = [priced(28, 95.0, "put"), priced(28, 105.0, "call") | {"bid": 0.0}, priced(28, 99.0, "call") | EXPIRED]
     assert market_of(rows).chain.days.has_volatility.tolist() == [[1, 0]]
 
 
@@ -70,10 +70,9 @@ def test_real_strikes_that_are_left_out_are_priced_within_their_spread(real_data
     ((_, chain),) = source.chain("SPX", [2011])
     closes = source.closes("SPX")
     days_left = (pl.col("expiration") - pl.col("date")).dt.total_days()
-    near = chain.filter(
-        days_left.is_between(1, 75) & (pl.col("delta").abs().is_between(0.01, 0.7)) & (pl.col("bid") > 0)
-    )
-    # Of the strikes that a thinning source would skip every second one, and all of one expiration.
+    delta = pl.col("delta").abs().is_between(0.01, 0.7)
+    near = chain.filter(days_left.is_between(1, 75) & delta & (pl.col("bid") > 0))
+    # Every second strike is left out.
     place = pl.col("strike").rank("dense").over("date", "expiration", "right")
     skipped = near.filter(place % 2 == 0)
     kept = chain.join(skipped, on=["date", "expiration", "strike", "right"], how="anti")
