@@ -121,7 +121,7 @@ def our_strategy(case: Case) -> dict[str, Any]:
 
 def our_params(case: Case) -> dict[str, Any]:
     """Give a case's parameters; what optopsy does not have is turned off."""
-    off = {"stop_loss": None, "profit_target": None, "min_credit": 0, "capital": 1e9}
+    off = {"stop_loss": None, "profit_target": None, "min_credit": 0, "capital": 1e9, "unquoted": "hold"}
     dte = f"{DTE_MIN}-{DTE_MAX}"
     return {**off, "dte": dte, "delta_tolerance": DELTA_TOLERANCE, "commission": COMMISSION, **case.rules.ours}
 

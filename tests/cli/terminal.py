@@ -19,10 +19,10 @@ PROGRAM = Path(sys.executable).parent / "options-bt"
 ONE_YEAR = "name: year\nsymbols: [SPY]\nperiod: {start: 2019-01-01, end: 2019-06-30}\n"
 SMALL_NEWS = [
     r"INFO \[options_bt\.runner\.coordinator\] Running 4 backtests in this process",
-    r"INFO \[options_bt\.engine\] Backtest complete: 23 trades",
-    r"INFO \[options_bt\.engine\] Backtest complete: 23 trades",
-    r"INFO \[options_bt\.engine\] Backtest complete: 26 trades",
-    r"INFO \[options_bt\.engine\] Backtest complete: 27 trades",
+    r"INFO \[options_bt\.engine\] Backtest complete: 50 trades",
+    r"INFO \[options_bt\.engine\] Backtest complete: 40 trades",
+    r"INFO \[options_bt\.engine\] Backtest complete: 47 trades",
+    r"INFO \[options_bt\.engine\] Backtest complete: 40 trades",
     r"INFO \[options_bt\.runner\.progress\] small-quick: 4/4 jobs \(100%\), .*best sharpe 2\.\d+ \(NVDA delta 0\.15\)",
     r"INFO \[options_bt\.runner\.run\] 4 of 4 backtests done, 0 failed",
 ]

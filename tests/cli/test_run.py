@@ -118,7 +118,7 @@ def test_quiet_prints_the_results_and_no_news(command: Command, small_run: Small
     assert "INFO" not in answer.out
     assert "the best 4 of 4" in answer.out
     assert answer.err == ""
-    assert "Backtest complete: 27 trades" in Path("runs/small-quick/log.jsonl").read_text()
+    assert "Backtest complete: 40 trades" in Path("runs/small-quick/log.jsonl").read_text()
 
 
 def test_in_large_runs_single_backtests_are_details_that_verbose_prints(command: Command) -> None:
