@@ -155,6 +155,7 @@ class _Reader(Checker):
 
     def windows(self, value: Any) -> Any:
         forms = dict.fromkeys(("train", "test", "step"), DURATION_FORM)
+        forms["embargo"] = f"{DURATION_FORM}, or null"
         return self.struct(value, Windows, "windows", forms)
 
     def objective(self, value: Any) -> Any:
@@ -187,7 +188,12 @@ class _Reader(Checker):
     def _check_windows(self, period: Period, windows: Any) -> None:
         if not isinstance(windows, Windows):
             return
-        found = len(spans(period.start, period.end, windows)) // 2
+        cut = spans(period.start, period.end, windows)
+        short = next((span for span in cut if span.end < span.start), None)
+        if short is not None:
+            problem = f"got {shown(windows.embargo)}, which leaves window {short.window} no day of training"
+            self.refuse("windows.embargo", problem, f"less than train, which is {windows.train}")
+        found = len(cut) // 2
         if found == 0 or (windows.count is not None and found < windows.count):
             wanted = "at least 1" if windows.count is None else str(windows.count)
             where = f"{period.start} to {period.end} has room for {found}"

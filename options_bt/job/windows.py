@@ -22,13 +22,16 @@ class Windows(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes
     ----------
     train, test : str
-        Lengths such as ``2y``; a test starts on the day after its training ends.
+        Lengths such as ``2y``; a test starts on the day after its training, or after the embargo.
     step : str or None
         From one window's start to the next; the length of a test by default.
     count : int or None
         How many; as many as the period holds by default.
     anchored : bool
         Every training starts on the first day of the period and grows, instead of rolling.
+    embargo : str or None
+        Days before each test that belong neither to it nor to its training, whose end they are cut from, so
+        that the tests are the same with and without it; none by default.
     """
 
     train: Duration
@@ -36,6 +39,7 @@ class Windows(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     step: Duration | None = None
     count: Annotated[int, Meta(ge=1)] | None = None
     anchored: bool = False
+    embargo: Duration | None = None
 
 
 class Span(NamedTuple):
@@ -48,7 +52,7 @@ class Span(NamedTuple):
 
 
 def shifted(day: date, duration: str, times: int = 1) -> date:
-    """Give the day that lies `times` durations later; a month's missing day becomes its last.
+    """Give the day that lies `times` durations later, or earlier; a month's missing day becomes its last.
 
     Examples
     --------
@@ -56,6 +60,8 @@ def shifted(day: date, duration: str, times: int = 1) -> date:
     datetime.date(2025, 2, 28)
     >>> shifted(date(2019, 1, 1), "6m", 3)
     datetime.date(2020, 7, 1)
+    >>> shifted(date(2019, 1, 1), "5d", -1)
+    datetime.date(2018, 12, 27)
     """
     number, unit = re.fullmatch(r"(\d+)([ymwd])", duration).groups()  # type: ignore[union-attr]  # validated
     length = int(number) * times
@@ -79,7 +85,8 @@ def spans(start: date, end: date, windows: Windows | None) -> list[Span]:
     -------
     list of Span
         In time order; fewer than ``2 * windows.count`` where the period ends too soon, none where it
-        holds no window at all. A test always lies wholly inside the period and after its training.
+        holds no window at all. A test always lies wholly inside the period and after its training, which
+        an embargo as long leaves with its end before its start.
 
     Examples
     --------
@@ -118,6 +125,16 @@ def _window(number: int, start: date, windows: Windows) -> tuple[Span, Span]:
         test_end = shifted(test_start, windows.test) - day
     train_start = start if windows.anchored else shifted(start, step, number - 1)
     return (
-        Span(number, "train", train_start, test_start - day),
+        Span(number, "train", train_start, _embargo_start(test_start, windows.embargo) - day),
         Span(number, "test", test_start, test_end),
     )
+
+
+def _embargo_start(test_start: date, embargo: str | None) -> date:
+    """Give the first day of the embargo before a test: the test's own without one."""
+    if embargo is None:
+        return test_start
+    try:
+        return shifted(test_start, embargo, -1)
+    except (ValueError, OverflowError):  # before the first year that a date can have
+        return date.min + timedelta(days=1)

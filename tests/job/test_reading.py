@@ -54,7 +54,7 @@ def test_everything_at_once() -> None:
         quick={"start": "2023-01-01", "symbols": ["SPY"]},
         grid={"delta": [0.1, 1], "dte": [7, [21, 30], {"min": 30, "max": 45, "target": 35}], "strategy": ["long_put"]},
         params={"width": 3, "stop_loss": None, "entry_every": ["wed", "mon"], "entry_when": "rsi_14 < 30"},
-        windows={"train": "2y", "test": "26w", "anchored": True},
+        windows={"train": "2y", "test": "26w", "anchored": True, "embargo": "5d"},
         objective="calmar",
         run={"workers": 4, "timeout": 10, "retries": 0},
     )
@@ -64,7 +64,7 @@ def test_everything_at_once() -> None:
         ("strategy", (STRATEGIES["long_put"],)),
     )
     assert (job.params.width, job.params.stop_loss, job.params.entry_every) == (3.0, None, "mon,wed")
-    assert job.windows == Windows(train="2y", test="26w", anchored=True)
+    assert job.windows == Windows(train="2y", test="26w", anchored=True, embargo="5d")
     assert job.quick is not None
     assert (job.quick.start, job.quick.end, job.quick.symbols) == (date(2023, 1, 1), None, ("SPY",))
 
@@ -209,6 +209,22 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "a duration": (
         {"windows": {"train": "2 years", "test": "1y"}},
         'windows.train: got "2 years"; allowed: a number of years, months, weeks or days such as 2y, 6m, 26w or 90d',
+    ),
+    "an embargo that is no duration": (
+        {"windows": {"train": "2y", "test": "1y", "embargo": 5}},
+        "windows.embargo: got 5; allowed: a number of years, months, weeks or days such as 2y, 6m, 26w or 90d, or null",
+    ),
+    "an embargo as long as the training": (
+        {"windows": {"train": "2y", "test": "1y", "embargo": "24m"}},
+        'windows.embargo: got "24m", which leaves window 1 no day of training; allowed: less than train, which is 2y',
+    ),
+    "an embargo as long as the training of February": (
+        {"windows": {"train": "1m", "test": "1m", "embargo": "28d"}},
+        'windows.embargo: got "28d", which leaves window 2 no day of training; allowed: less than train, which is 1m',
+    ),
+    "an embargo before all dates": (
+        {"windows": {"train": "2y", "test": "1y", "embargo": "9999y"}},
+        'windows.embargo: got "9999y", which leaves window 1 no day of training; allowed: less than train, which is 2y',
     ),
     "quick days backwards": (
         {"quick": {"start": "2025-01-01"}},

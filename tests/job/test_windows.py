@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from options_bt.job.windows import Span, Windows, shifted, spans
 
@@ -20,6 +21,7 @@ windows = st.builds(
     step=durations | st.none(),
     count=st.integers(1, 20) | st.none(),
     anchored=st.booleans(),
+    embargo=st.none() | st.builds("{}{}".format, st.integers(1, 30), st.sampled_from("dwm")),
 )
 
 
@@ -80,6 +82,36 @@ def test_a_test_ends_inside_the_period_to_the_day() -> None:
     assert spans(date(2019, 1, 1), date(2021, 12, 30), cut) == []
 
 
+def test_an_embargo_is_cut_from_the_end_of_the_training() -> None:
+    cut = Windows(train="2y", test="1y", embargo="5d")
+    assert spans(date(2019, 1, 1), date(2022, 12, 31), cut) == [
+        Span(1, "train", date(2019, 1, 1), date(2020, 12, 26)),
+        Span(1, "test", date(2021, 1, 1), date(2021, 12, 31)),
+        Span(2, "train", date(2020, 1, 1), date(2021, 12, 26)),
+        Span(2, "test", date(2022, 1, 1), date(2022, 12, 31)),
+    ]
+
+
+@given(start=days, length=st.integers(0, 3000), cut=windows)
+def test_an_embargo_moves_the_ends_of_the_trainings_and_nothing_else(start: date, length: int, cut: Windows) -> None:
+    end = start + timedelta(days=length)
+    found, without = spans(start, end, cut), spans(start, end, structs.replace(cut, embargo=None))
+    assert only_tests(found) == only_tests(without)
+    for train, longer in zip(found[::2], without[::2], strict=True):
+        embargo = longer.end - train.end
+        assert train == longer._replace(end=longer.end - embargo)
+        assert (embargo > timedelta()) == (cut.embargo is not None)
+
+
+@given(start=days, length=st.integers(0, 3000), cut=windows, between=st.integers(1, 60))
+def test_an_embargo_of_days_leaves_exactly_so_many_between_training_and_test(
+    start: date, length: int, cut: Windows, between: int
+) -> None:
+    found = spans(start, start + timedelta(days=length), structs.replace(cut, embargo=f"{between}d"))
+    for train, test in zip(found[::2], found[1::2], strict=True):
+        assert test.start - train.end == timedelta(days=between + 1)
+
+
 @given(start=days, length=st.integers(0, 3000), cut=windows)
 def test_no_test_overlaps_its_training_and_all_lie_in_the_period(start: date, length: int, cut: Windows) -> None:
     end = start + timedelta(days=length)
@@ -88,8 +120,9 @@ def test_no_test_overlaps_its_training_and_all_lie_in_the_period(start: date, le
     assert cut.count is None or len(found) <= 2 * cut.count
     for number, (train, test) in enumerate(zip(found[::2], found[1::2], strict=True), start=1):
         assert (train.window, train.role, test.window, test.role) == (number, "train", number, "test")
-        assert start <= train.start <= train.end
-        assert test.start == train.end + DAY
+        assert start <= train.start
+        assert cut.embargo is not None or train.start <= train.end
+        assert train.end + DAY == (test.start if cut.embargo is None else shifted(test.start, cut.embargo, -1))
         assert test.start <= test.end <= end
         assert not cut.anchored or train.start == start
 
@@ -105,7 +138,7 @@ def test_windows_step_forward(start: date, length: int, cut: Windows) -> None:
 def test_months_that_step_by_their_test_leave_no_day_out_and_test_none_twice(
     start: date, length: int, train: str, test: str
 ) -> None:
-    assert_tests_tile(spans(start, start + timedelta(days=length), Windows(train=train, test=test)))
+    assert_tests_tile(spans(start, start + timedelta(days=length), Windows(train=train, test=test, embargo="5d")))
 
 
 @given(start=days, length=st.integers(0, 3000), train=weeks, test=weeks)
