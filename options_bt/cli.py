@@ -143,6 +143,8 @@ def run(
     from options_bt.analysis.opened import open_run
     from options_bt.analysis.price_sources import price_sources, price_sources_text
     from options_bt.analysis.tables import data_text, failures_table, headline, ranked, text_table
+    from options_bt.analysis.walk_forward import walk_forward
+    from options_bt.analysis.walk_forward_text import walk_forward_text
     from options_bt.runner.run import run_job
     from options_bt.runner.summary import times_text
 
@@ -161,6 +163,8 @@ def run(
     if left:
         why = "Stopped" if summary.stopped_by else f"Gave up after {summary.failed} failures"
         click.echo(f"{why} with {left} backtests to go; the same command goes on.", err=True)
+    elif top and job.windows:
+        click.echo(f"\n{walk_forward_text(opened, walk_forward(opened, job.objective), most=2 * top)}")
     elif top:
         click.echo(f"\n{job.name}, the best {min(top, summary.total)} of {summary.total} by {job.objective}:")
         # By the objective of this job: that of the folder may be an earlier one.
@@ -303,6 +307,25 @@ def results(run: Path, sort: str | None, top: int | None, where: str | None, for
     rows = ranked(opened, sort=sort, top=top, where=where)
     shown = headline(opened, rows, sort) if form == "table" else rows
     sys.stdout.buffer.write(formatted(shown, form))
+
+
+@cli.command("walk-forward", cls=_Examples, epilog="options-bt walk-forward runs/walk_forward --plateau")
+@RUN
+@click.option("--by", metavar="METRIC", help="Metric to choose by; the job's objective by default.")
+@click.option("--plateau", is_flag=True, help="Choose by the mean over a combination and its neighbours.")
+@click.option("--pooled", is_flag=True, help="Choose once for all symbols, by the mean over them.")
+def walk_forward(run: Path, by: str | None, plateau: bool, pooled: bool) -> None:
+    """Show what RUN (a run folder) chose in each training window, and what that earned in the test that follows.
+
+    Prints the choices with the best of each test beside them, the out-of-sample account of each symbol and of all,
+    walk-forward efficiency, and how stable the choice was.
+    """
+    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.walk_forward import walk_forward as analysed
+    from options_bt.analysis.walk_forward_text import walk_forward_text
+
+    opened = open_run(_run_folder(run))
+    click.echo(walk_forward_text(opened, analysed(opened, by, plateau=plateau, pooled=pooled)), nl=False)
 
 
 @cli.command(cls=_Examples, epilog="options-bt show runs/grid 3f2a")

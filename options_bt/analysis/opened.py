@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 
@@ -14,6 +16,8 @@ from options_bt.job.schema import JobFile
 from options_bt.runner.folder import RunFolder, RunInfo
 from options_bt.runner.ledger import Failure, Ledger
 from options_bt.runner.results import results_table
+
+Table = Literal["trades", "equity"]
 
 
 class Run:
@@ -111,6 +115,62 @@ class Run:
         """
         return self._parts("equity", job)
 
+    def scan(self, table: Table, batches: Sequence[int] | None = None) -> pl.LazyFrame:
+        """Give the trades or the equity of all jobs unread, for what is more than memory holds.
+
+        Parameters
+        ----------
+        table : {'trades', 'equity'}
+        batches : sequence of int, optional
+            Only the jobs of these, as `batches` numbers them.
+
+        Returns
+        -------
+        polars.LazyFrame
+            The columns of `trades` or `equity`, batch by batch.
+
+        Raises
+        ------
+        RunFolderError
+            When nothing is finished yet, or files are lost.
+
+        Examples
+        --------
+        >>> run = example_run()
+        >>> run.scan("equity").select("job").unique().collect().height
+        2
+        """
+        ledger = self._ledger()
+        try:
+            numbers, ended = ledger.batches(), sum(ledger.counts())
+        finally:
+            ledger.close()
+        if not numbers and not ended:
+            raise RunFolderError(f"{self.path} has no finished backtest yet")
+        wanted = numbers if batches is None else batches
+        paths = [self._folder.part(table, number) for number in wanted]
+        missing = [str(path) for path in paths if not path.is_file()]
+        if missing:
+            raise RunFolderError(f"{self.path} has lost {len(missing)} files, the first of them {missing[0]}")
+        if not paths:
+            return (trades_table([]) if table == "trades" else equity_table([])).lazy()
+        return pl.scan_parquet(paths)
+
+    def batches(self) -> pl.DataFrame:
+        """Give the batch whose files hold the trades and the equity of each job.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``job, batch``, in the order of the plan; `batch` is null for a job whose worker died.
+        """
+        ledger = self._ledger()
+        try:
+            rows = ledger.batch_of_jobs()
+        finally:
+            ledger.close()
+        return pl.DataFrame(rows, {"job": pl.String, "batch": pl.Int64}, orient="row")
+
     def failures(self) -> list[Failure]:
         """Give the jobs that failed, each with its spec and what happened."""
         ledger = self._ledger()
@@ -140,21 +200,8 @@ class Run:
     def _ledger(self) -> Ledger:
         return Ledger(self._folder.ledger, read_only=True)
 
-    def _parts(self, table: str, job: str | None) -> pl.DataFrame:
-        ledger = self._ledger()
-        try:
-            paths = [self._folder.part(table, number) for number in ledger.batches()]
-            ended = sum(ledger.counts())
-        finally:
-            ledger.close()
-        missing = [str(path) for path in paths if not path.is_file()]
-        if missing:
-            raise RunFolderError(f"{self.path} has lost {len(missing)} files, the first of them {missing[0]}")
-        if not paths and ended:
-            return trades_table([]) if table == "trades" else equity_table([])
-        if not paths:
-            raise RunFolderError(f"{self.path} has no finished backtest yet")
-        rows = pl.scan_parquet(paths)
+    def _parts(self, table: Table, job: str | None) -> pl.DataFrame:
+        rows = self.scan(table)
         if job is not None:
             return rows.filter(pl.col("job") == self.job_id(job)).collect()
         order = self.results().select("job").with_row_index("place")

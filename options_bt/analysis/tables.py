@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -21,6 +22,10 @@ HEADLINE = ("trades", "win_rate", "total_pnl", "total_return", "sharpe", "max_dr
 """The metrics of the printed table, after the one that it is sorted by."""
 _DOLLARS = frozenset({"premium", "exit_cost", "pnl"})
 _PERCENT = frozenset({"win_rate", "total_return", "max_drawdown", "cagr", "exposure", "cvar_95"})
+_SHARES = frozenset({"share", "in_sample", "out_of_sample"})
+_TWO_DIGITS = frozenset({*METRICS, *_DOLLARS, "efficiency", "distance"})
+_OF_WHAT = re.compile("^(train|test|best|mean)_(?=.)")
+"""What stands before a metric in walk-forward tables."""
 
 
 def ranked(run: Run, *, sort: str | None = None, top: int | None = None, where: str | None = None) -> pl.DataFrame:
@@ -175,6 +180,7 @@ def _cell(name: str, value: object) -> str:
         return "-"
     if not isinstance(value, float):
         return str(value)
-    if name in _PERCENT:
+    name = _OF_WHAT.sub("", name)
+    if name in _PERCENT or name in _SHARES:
         return f"{value:.2%}"
-    return f"{value:,.2f}" if name in METRICS or name in _DOLLARS else f"{value:.12g}"
+    return f"{value:,.2f}" if name in _TWO_DIGITS else f"{value:.12g}"

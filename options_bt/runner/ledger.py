@@ -134,6 +134,10 @@ class Ledger:
         """Give the numbers of the batches whose parts count."""
         return [part.number for part in self.parts()]
 
+    def batch_of_jobs(self) -> list[tuple[str, int | None]]:
+        """Give the id and the batch of each entered job, in the order of the plan; a job that died has no batch."""
+        return self._rows("SELECT id, batch FROM job ORDER BY position")
+
     def parts(self) -> list[Part]:
         """Give the batches whose parts count."""
         return [

@@ -1,0 +1,182 @@
+"""Out-of-sample equity: the tests of the chosen parameters, one after the other, as one account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from options_bt.analysis.opened import Run
+from options_bt.engine.metrics import EQUITY_METRICS, equity_metrics
+from options_bt.job.schema import JobFile
+
+EQUITY = {
+    "symbol": pl.String,
+    "window": pl.Int64,
+    "date": pl.Date,
+    "equity": pl.Float64,
+    "open_positions": pl.Int32,
+}
+ACCOUNT = {"start": pl.Date, "end": pl.Date, "total_pnl": pl.Float64} | dict.fromkeys(EQUITY_METRICS, pl.Float64)
+
+
+def compounds(job: JobFile) -> bool:
+    """Tell whether the size of positions follows the equity (`risk`), rather than being fixed (`contracts`)."""
+    return job.params.risk is not None or any(name == "risk" for name, _ in job.grid)
+
+
+def stitched(run: Run, tests: pl.DataFrame) -> pl.DataFrame:
+    """Give the equity of each symbol over its tests, and of all symbols together.
+
+    Every test begins with the whole `capital`. With `contracts` a position has the same size whatever the equity,
+    so an account that lives through all tests earns their dollars, and dollars are added. With `risk` the size
+    follows the equity, so it earns their returns, and returns are chained; one that has lost everything
+    stays at nothing. Where a test is longer than the step to the next, it counts until the next begins.
+
+    Parameters
+    ----------
+    run : Run
+    tests : polars.DataFrame
+        ``job, symbol, window, test_start, test_capital``: the test job of each choice, in time order by symbol.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``symbol, window, date, equity, open_positions``, by symbol and date; dollars. Symbol and window
+        are null for all symbols together: the sum of their accounts, where one without a row on a date has its last
+        equity, or its capital before the first.
+    """
+    until = tests.select(
+        "job",
+        "symbol",
+        "window",
+        pl.col("test_capital").alias("capital"),
+        pl.col("test_start").shift(-1).over("symbol").alias("until"),
+    )
+    batches = run.batches().join(tests, on="job", how="semi")["batch"].unique().sort().to_list()
+    days = (
+        run.scan("equity", batches)
+        .filter(pl.col("job").is_in(tests["job"].to_list()))
+        .join(until.lazy(), on="job")
+        .filter(pl.col("until").is_null() | (pl.col("date") < pl.col("until")))
+        .sort("symbol", "date")
+        .collect()
+    )
+    start = pl.col("capital").first().over("symbol")
+    if compounds(run.job):
+        factor = pl.max_horizontal(pl.col("equity") / pl.col("capital"), 0.0)
+        before = pl.col("factor").cum_prod().shift(1, fill_value=1.0).over("symbol")
+        own = start * pl.col("before") * pl.col("equity") / pl.col("capital")
+    else:
+        factor = pl.col("equity") - pl.col("capital")
+        before = pl.col("factor").cum_sum().shift(1, fill_value=0.0).over("symbol")
+        own = start + pl.col("before") + pl.col("equity") - pl.col("capital")
+    ends = days.group_by("symbol", "window", maintain_order=True).agg(factor.last().alias("factor"))
+    ends = ends.select("symbol", "window", before.alias("before"))
+    each = days.join(ends, on=["symbol", "window"], how="left", maintain_order="left").select(
+        "symbol", "window", "date", own.alias("equity"), pl.col("open_positions").cast(pl.Int32)
+    )
+    capital = dict(tests.group_by("symbol", maintain_order=True).agg(pl.col("test_capital").first()).iter_rows())
+    return pl.concat([each, _together(each, capital)])
+
+
+def _together(each: pl.DataFrame, capital: dict[str, float]) -> pl.DataFrame:
+    """Give the sum of the symbols' accounts on every date that any of them has."""
+    if each.is_empty():
+        return pl.DataFrame(schema=EQUITY)
+    held = [symbol for symbol in capital if symbol in set(each["symbol"])]
+    equity, positions = (
+        each.pivot("symbol", index="date", values=name).sort("date").select("date", pl.col(held).forward_fill())
+        for name in ("equity", "open_positions")
+    )
+    return pl.DataFrame(
+        {
+            "symbol": None,
+            "window": None,
+            "date": equity["date"],
+            "equity": equity.select(pl.sum_horizontal(pl.col(symbol).fill_null(capital[symbol]) for symbol in held)),
+            "open_positions": positions.select(pl.sum_horizontal(pl.col(held).fill_null(0))),
+        },
+        schema=EQUITY,
+    )
+
+
+def annualised(job: JobFile, total: pl.Expr, years: pl.Expr) -> pl.Expr:
+    """Give returns as fractions a year, chained or added as equity is; chained, null below a loss of everything."""
+    if not compounds(job):
+        return total / years
+    return pl.when(total >= -1).then((1 + total).pow(1 / years) - 1)
+
+
+def out_of_sample(job: JobFile, tested: pl.DataFrame, equity: pl.DataFrame) -> pl.DataFrame:
+    """Give what the stitched accounts earned, a row a symbol and one for all.
+
+    Parameters
+    ----------
+    job : JobFile
+    tested : polars.DataFrame
+        The choices whose test is done, with ``symbol, test_capital, trades, wins`` and the total returns and years of
+        training and test.
+    equity : polars.DataFrame
+        From `stitched`.
+
+    Returns
+    -------
+    polars.DataFrame
+        As `walk_forward.WalkForward.out_of_sample` has it.
+    """
+    totals = tested.group_by("symbol").agg(
+        pl.len().cast(pl.Int64).alias("windows"),
+        pl.col("trades", "wins").sum(),
+        pl.col("test_capital").first().alias("capital"),
+        _over_spans(job, "train").alias("in_sample_return"),
+        _over_spans(job, "test").alias("out_of_sample_return"),
+    )
+    together = totals.select(
+        pl.lit(None, pl.String).alias("symbol"),
+        pl.lit(None, pl.Int64).alias("windows"),
+        pl.col("trades", "wins", "capital").sum(),
+        pl.col("in_sample_return", "out_of_sample_return").mean(),
+    )
+    symbols = pl.DataFrame({"symbol": job.symbols}).join(totals, on="symbol", how="left", maintain_order="left")
+    rows = pl.concat([symbols.with_columns(pl.col("windows", "trades", "wins").fill_null(0)), together])
+    accounts = {symbol: account for (symbol,), account in equity.partition_by("symbol", as_dict=True).items()}
+    metrics = [
+        _account(accounts[symbol], capital, job.params.risk_free) if symbol in accounts else {}
+        for symbol, capital in rows.select("symbol", "capital").iter_rows()
+    ]
+    earned, lost = pl.col("in_sample_return"), pl.col("in_sample_return") <= 0
+    return pl.concat([rows, pl.DataFrame(metrics, ACCOUNT)], how="horizontal").select(
+        "symbol",
+        "windows",
+        "start",
+        "end",
+        "trades",
+        (pl.col("wins") / pl.col("trades")).fill_nan(None).alias("win_rate"),
+        "total_pnl",
+        *EQUITY_METRICS,
+        "in_sample_return",
+        "out_of_sample_return",
+        pl.when(~lost).then(pl.col("out_of_sample_return") / earned).alias("efficiency"),
+    )
+
+
+def _over_spans(job: JobFile, role: str) -> pl.Expr:
+    """Give the return a year over several spans, chained or added as equity is."""
+    total, years = pl.col(f"{role}_total"), pl.col(f"{role}_years")
+    if compounds(job):
+        growth = pl.max_horizontal(1 + total, 0.0)
+        return growth.product().pow(1 / years.sum()) - 1
+    return total.sum() / years.sum()
+
+
+def _account(equity: pl.DataFrame, capital: float, risk_free: float) -> dict[str, Any]:
+    """Give the first and last day, the profit and `EQUITY_METRICS` of one account; None where one is undefined."""
+    days = equity["date"]
+    # Copies, since numba would compile anew for arrays that cannot be written.
+    values, open_positions = np.array(equity["equity"], np.float64), np.array(equity["open_positions"], np.int32)
+    metrics = equity_metrics(values, open_positions, (days[-1] - days[0]).days, capital, risk_free)
+    return {"start": days[0], "end": days[-1], "total_pnl": values[-1] - capital} | {
+        name: None if np.isnan(value) else float(value) for name, value in zip(EQUITY_METRICS, metrics, strict=True)
+    }
