@@ -347,12 +347,16 @@ def show(run: Path, job: str) -> None:
 @click.argument("run_b", type=_FOLDER)
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Differing cells to print.")
 def compare(run_a: Path, run_b: Path, top: int) -> None:
-    """Compare two runs job by job, to the last bit; exit with 1 and the differing cells when they differ."""
+    """Compare two runs job by job, to the last bit; exit with 1 when they differ.
+
+    Prints the first differing cells, and the metrics of the common jobs: means, medians, and how many jobs and symbols
+    are better or worse in RUN_B. `chance` says how often symbols divide so unevenly where a change does nothing.
+    """
     from options_bt.analysis.compare import compare as compare_runs
     from options_bt.analysis.opened import open_run
     from options_bt.analysis.tables import comparison_text
 
-    comparison = compare_runs(open_run(_run_folder(run_a)), open_run(_run_folder(run_b)))
+    comparison = compare_runs(open_run(_run_folder(run_a)), open_run(_run_folder(run_b)), top)
     click.echo(comparison_text(comparison, top), nl=False)
     raise SystemExit(int(not comparison.equal))
 

@@ -140,15 +140,7 @@ class Run:
         >>> run.scan("equity").select("job").unique().collect().height
         2
         """
-        ledger = self._ledger()
-        try:
-            numbers, ended = ledger.batches(), sum(ledger.counts())
-        finally:
-            ledger.close()
-        if not numbers and not ended:
-            raise RunFolderError(f"{self.path} has no finished backtest yet")
-        wanted = numbers if batches is None else batches
-        paths = [self._folder.part(table, number) for number in wanted]
+        paths = [self._folder.part(table, n) for n in (self._finished() if batches is None else batches)]
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
             raise RunFolderError(f"{self.path} has lost {len(missing)} files, the first of them {missing[0]}")
@@ -199,6 +191,16 @@ class Run:
 
     def _ledger(self) -> Ledger:
         return Ledger(self._folder.ledger, read_only=True)
+
+    def _finished(self) -> list[int]:
+        ledger = self._ledger()
+        try:
+            numbers, ended = ledger.batches(), sum(ledger.counts())
+        finally:
+            ledger.close()
+        if not ended:
+            raise RunFolderError(f"{self.path} has no finished backtest yet")
+        return numbers
 
     def _parts(self, table: Table, job: str | None) -> pl.DataFrame:
         rows = self.scan(table)

@@ -13,7 +13,7 @@ from options_bt.analysis.compare import Comparison
 from options_bt.analysis.opened import Run
 from options_bt.engine.metrics import METRICS
 from options_bt.errors import InputError, nearest
-from options_bt.job.objectives import LOWER_IS_BETTER
+from options_bt.job.objectives import LOWER_IS_BETTER, OBJECTIVES
 from options_bt.runner.folder import RunInfo
 from options_bt.runner.ledger import Failure
 
@@ -151,22 +151,39 @@ def comparison_text(comparison: Comparison, top: int) -> str:
         return f"{comparison.jobs} jobs are bit-identical in results, trades and equity\n"
     lines = [f"{len(jobs)} jobs only in {run}: {', '.join(jobs[:5])}"
              for run, jobs in (("A", comparison.only_a), ("B", comparison.only_b)) if jobs]  # fmt: skip
-    cells = comparison.cells
-    if cells.height:
-        lines += [f"{cells.height} cells of {cells['job'].n_unique()} common jobs differ", text_table(cells.head(top))]
-    return "\n".join(lines) + "\n"
+    if comparison.differing_cells:
+        count, jobs = comparison.differing_cells, comparison.differing_jobs
+        lines += [f"{count} cells of {jobs} common jobs differ", text_table(comparison.cells.head(top))]
+    metrics = _metrics_that_differ(comparison.metrics)
+    if metrics.height:
+        lines += ["Metrics of the common jobs, B against A:", text_table(metrics, right=metrics.columns[1:])]
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def text_table(frame: pl.DataFrame) -> str:
-    """Give a frame as an aligned table: numbers to the right, undefined as a dash."""
+def _metrics_that_differ(metrics: pl.DataFrame) -> pl.DataFrame:
+    """Give the metrics that people look at first and that differ, each as it is written."""
+    names = tuple(dict.fromkeys((*OBJECTIVES, *HEADLINE)))
+    shown = metrics.filter(pl.col("metric").is_in(names), pl.col("same") < pl.col("jobs"))
+    values = ("mean_a", "mean_b", "difference", "median_a", "median_b")
+    written = (
+        pl.Series(name, [_cell(metric, value) for metric, value in shown.select("metric", name).iter_rows()], pl.String)
+        for name in values
+    )
+    symbols = pl.format("{}:{}", "symbols_better", "symbols_worse").alias("symbols")
+    counts = ("better", "worse", "same", symbols, pl.col("chance").round_sig_figs(3))
+    return shown.with_columns(written).select("metric", "jobs", *values, *counts)
+
+
+def text_table(frame: pl.DataFrame, right: Sequence[str] = ()) -> str:
+    """Give a frame as an aligned table: numbers, and the columns named, to the right; undefined as a dash."""
     columns = [[_cell(name, value) for value in frame[name].to_list()] for name in frame.columns]
     widths = [max(map(len, [name, *cells])) for name, cells in zip(frame.columns, columns, strict=True)]
-    numeric = [frame[name].dtype.is_numeric() for name in frame.columns]
+    to_right = [frame[name].dtype.is_numeric() or name in right for name in frame.columns]
 
     def line(cells: list[str]) -> str:
         padded = (
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(cells, widths, numeric, strict=True)
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(cells, widths, to_right, strict=True)
         )
         return "  ".join(padded).rstrip()
 

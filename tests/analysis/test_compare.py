@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from options_bt.analysis.compare import compare
 from options_bt.analysis.opened import Run, open_run
@@ -185,6 +186,31 @@ def test_windows_are_paired_with_their_windows(small_run: SmallRun, tmp_path: Pa
     comparison = compare(one, other)
     assert comparison.equal
     assert comparison.jobs == 4
+
+
+def test_chunks_of_jobs_give_the_same_as_all_at_once(
+    small_run: SmallRun, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other batches on the other side, and the symbols and deltas the other way round.
+    job = job_of(symbols=["NVDA", "SPY"], grid={"delta": [0.25, 0.15]}, params={"commission": 1.0})
+    other = finished(job, tmp_path, small_run.cache)
+    whole = compare(run, other)
+    monkeypatch.setattr("options_bt.analysis.compare.CHUNK", 1)
+    chunks = compare(run, other)
+    assert_frame_equal(chunks.cells, whole.cells)
+    assert (chunks.differing_cells, chunks.differing_jobs) == (whole.cells.height, 4)
+
+
+def test_only_the_first_cells_of_each_table_are_kept_and_all_are_counted(
+    small_run: SmallRun, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = finished(job_of(symbols=["SPY", "NVDA"], params={"commission": 1.0}), tmp_path, small_run.cache)
+    whole = compare(run, other)
+    monkeypatch.setattr("options_bt.analysis.compare.CHUNK", 1)
+    some = compare(run, other, 7)
+    tables = whole.cells.partition_by("table", maintain_order=True)
+    assert_frame_equal(some.cells, pl.concat([table.head(7) for table in tables]))
+    assert (some.differing_cells, some.differing_jobs) == (whole.cells.height, 4)
 
 
 def test_a_failed_job_differs_from_a_done_one_and_equals_itself(small_run: SmallRun, run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""Did a change help? The metrics of paired jobs of two runs, and how they differ."""
+
+from __future__ import annotations
+
+from math import comb
+
+import polars as pl
+
+from options_bt.engine.metrics import METRICS
+from options_bt.engine.records import TOLERANCE
+from options_bt.job.objectives import LOWER_IS_BETTER, OBJECTIVES
+
+DIRECTED = frozenset(OBJECTIVES) | LOWER_IS_BETTER
+"""The metrics of which more, or less, is better."""
+_SCHEMA = (
+    {"metric": pl.String, "jobs": pl.Int64}
+    | dict.fromkeys(("mean_a", "mean_b", "median_a", "median_b", "difference"), pl.Float64)
+    | dict.fromkeys(("better", "worse", "same", "symbols_better", "symbols_worse"), pl.Int64)
+    | {"chance": pl.Float64}
+)
+
+
+def metric_differences(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
+    """Give how each metric differs between paired jobs.
+
+    Parameters
+    ----------
+    a, b : polars.DataFrame
+        The results of two runs, row by row of jobs that are paired.
+
+    Returns
+    -------
+    polars.DataFrame
+        A row a metric: ``metric``; ``jobs``, the pairs that have it on both sides, which the rest is about; ``mean_a,
+        mean_b, median_a, median_b``; ``difference``, the mean of b - a; ``better, worse, same``, how many jobs are so
+        in B; ``symbols_better, symbols_worse``, the same for symbols, by the mean difference of their jobs;
+        ``chance``, the probability that symbols divide at least so unevenly where the change does nothing. Means are
+        null without pairs, all of better and worse where neither more nor less is better, `chance` also where no
+        symbol differs.
+
+    Notes
+    -----
+    The jobs of one symbol see the same days and are far from independent, so `chance` counts each symbol once: the
+    two-sided sign test (Dixon and Mood, The statistical sign test, Journal of the American Statistical Association
+    41, 1946). Symbols that move together are still less evidence than it says.
+    """
+    return pl.concat([_row(name, a, b) for name in METRICS])
+
+
+def _row(metric: str, a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
+    both = pl.DataFrame({"symbol": a["symbol"], "a": a[metric], "b": b[metric]}).drop_nulls()
+    both = both.with_columns(pl.col("a", "b").cast(pl.Float64), (pl.col("b") - pl.col("a")).alias("by"))
+    symbols = both.group_by("symbol").agg(pl.col("by").mean())
+    better, worse = _signs(metric, both["by"])
+    symbols_better, symbols_worse = _signs(metric, symbols["by"])
+    return pl.DataFrame(
+        {
+            "metric": metric,
+            "jobs": both.height,
+            **{f"mean_{side}": both[side].mean() for side in ("a", "b")},
+            **{f"median_{side}": both[side].median() for side in ("a", "b")},
+            "difference": both["by"].mean(),
+            "better": better,
+            "worse": worse,
+            "same": (both["by"].abs() <= TOLERANCE).sum(),
+            "symbols_better": symbols_better,
+            "symbols_worse": symbols_worse,
+            "chance": sign_test(symbols_better or 0, symbols_worse or 0),
+        },
+        _SCHEMA,
+    )
+
+
+def _signs(metric: str, differences: pl.Series) -> tuple[int | None, int | None]:
+    """Give how many are better and worse; None where neither more nor less is."""
+    if metric not in DIRECTED:
+        return None, None
+    more, less = int((differences > TOLERANCE).sum()), int((differences < -TOLERANCE).sum())
+    return (less, more) if metric in LOWER_IS_BETTER else (more, less)
+
+
+def sign_test(better: int, worse: int) -> float | None:
+    """Give the probability that fair coins fall at least so unevenly, to either side; None without any.
+
+    Examples
+    --------
+    >>> sign_test(4, 0)
+    0.125
+    """
+    count = better + worse
+    if not count:
+        return None
+    tail: int = sum(comb(count, number) for number in range(min(better, worse) + 1))
+    return min(1.0, 2 * tail / (1 << count))
