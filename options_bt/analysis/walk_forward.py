@@ -43,8 +43,8 @@ class WalkForward(Struct, frozen=True, kw_only=True):
         ``rank``, that of the choice among the combinations of the test by `by`, 1 the best, equals sharing the
         better one; ``ranked``, how many have a value there; ``percentile``, the share of the others that the
         choice beats, equals counting half: 1 the best, 0.5 what chance gives. ``failed`` and ``missing`` count jobs of
-        the row. Where no training has a value there is no choice, and all of it is null; where its test failed or
-        is missing, all of the test is.
+        the row. Where no training has a value there is no choice and all of it is null, as `score` is only then;
+        where its test failed or is missing, all of the test is.
     equity : polars.DataFrame
         Out of sample, as `stitching.stitched` gives it: ``symbol, window, date, equity, open_positions``;
         symbol null for all of them together.
@@ -105,6 +105,15 @@ def walk_forward(run: Run, by: str | None = None, *, plateau: bool = False, pool
         When the run has no windows, or nothing is finished yet.
     InputError
         When `by` is no metric.
+
+    Examples
+    --------
+    >>> import options_bt, tempfile
+    >>> job = options_bt.load_job("jobs/walk_forward.yaml", symbols=["SPY"])
+    >>> with tempfile.TemporaryDirectory() as runs:
+    ...     answer = walk_forward(options_bt.run(job, workers=1, runs=runs))
+    >>> answer.choices.select("window", "delta").rows()
+    [(1, 0.15), (2, 0.18), (3, 0.15), (4, 0.15)]
     """
     found = window_results(run)
     metric = known_metric(by or run.job.objective)
