@@ -113,7 +113,7 @@ def walk_forward(run: Run, by: str | None = None, *, plateau: bool = False, pool
     >>> with tempfile.TemporaryDirectory() as runs:
     ...     answer = walk_forward(options_bt.run(job, workers=1, runs=runs))
     >>> answer.choices.select("window", "delta").rows()
-    [(1, 0.15), (2, 0.18), (3, 0.15), (4, 0.15)]
+    [(1, 0.18), (2, 0.18), (3, 0.15), (4, 0.22)]
     """
     found = window_results(run)
     metric = known_metric(by or run.job.objective)

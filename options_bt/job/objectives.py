@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-LOWER_IS_BETTER = frozenset({"max_drawdown", "fees", "stale_days", "modelled_days"})
+LOWER_IS_BETTER = frozenset(
+    {"max_drawdown", "fees", "stale_days", "modelled_days", "modelled_exit_rate", "assignments"}
+)
 
 OBJECTIVES = (
     "sharpe",

@@ -86,7 +86,7 @@ def test_many_symbols_are_no_overflow() -> None:
 
 def test_more_slippage_is_told_to_be_worse(small_run: SmallRun, tmp_path: Path) -> None:
     run = open_run(small_run.path)
-    other = finished(job_of(symbols=["SPY", "NVDA"], params={"slippage": 0.6}), tmp_path, small_run.cache)
+    other = finished(job_of(symbols=["SPY", "NVDA"], params={"slippage": 1.0}), tmp_path, small_run.cache)
     comparison = compare(run, other)
     pnl = comparison.metrics.row(by_predicate=pl.col("metric") == "total_pnl", named=True)
     a, b = (one.results()["total_pnl"] for one in (run, other))

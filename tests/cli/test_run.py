@@ -36,7 +36,11 @@ def test_run_prints_news_the_best_and_where_the_results_are(command: Command, sm
     assert rest[2].split()[:4] == ["job", "symbol", "delta", "sharpe"]
     sharpes = [float(line.split()[3]) for line in rest[4:8]]
     assert sharpes == sorted(sharpes, reverse=True)
-    data, times, results = [line for line in rest[8:] if line]
+    data, prices, warning, times, results = [line for line in rest[8:] if line]
+    assert re.fullmatch(
+        r"Prices: of [\d,]+ position-days \d+% have a modelled leg and 0% no .* at modelled prices\.", prices
+    )
+    assert warning.startswith("Warning: that is much; docs/modelled-quotes.md says")
     assert data == "Data: demo: simulated market (sparse, seed 1)"
     seconds = r"\d+\.\d s"
     assert re.fullmatch(

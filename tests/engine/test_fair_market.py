@@ -31,7 +31,16 @@ RULES: dict[str, dict[str, Any]] = {
     "held": {"profit_target": None, "stop_loss": None},
     "managed": {"profit_target": 0.3, "stop_loss": 0.8, "exit_delta": 0.75, "max_days": 21},
 }
-FREE = {"slippage": 0.0, "commission": 0.0, "capital": 1e9, "min_credit": 0.0, "max_positions": 3, "delta": 0.3}
+# A tree's values are not Black and Scholes', so that what has no quote, since it is worth nothing, is left alone.
+FREE = {
+    "unquoted": "hold",
+    "slippage": 0.0,
+    "commission": 0.0,
+    "capital": 1e9,
+    "min_credit": 0.0,
+    "max_positions": 3,
+    "delta": 0.3,
+}
 
 
 def spec_of(strategy: str, end: date, params: dict[str, Any]) -> JobSpec:
