@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := $(BIN)/options-bt run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-dolt mutations peer thinning clean
+.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-dolt mutations peer thinning null-study clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -16,7 +16,7 @@ setup: .venv/.installed ## make .venv with options-bt and what its tests need
 		|| { echo "options-bt needs Python 3.11 or newer; name one: make setup PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv .venv \
 		|| { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[report,test]'
 	@touch $@
 
 grid: setup ## 4 symbols x 5 deltas x 3 DTE ranges = 60 backtests
@@ -56,6 +56,9 @@ thinning: setup ## measure what the gaps of the source do to results
 
 peer: setup ## compare with optopsy trade by trade; PEER=... is a Python that has it
 	@$(BIN)/python -m benchmarks.peer --python '$(PEER)'
+
+null-study: setup ## let every overfitting statistic judge 200 grids that cannot win
+	@$(BIN)/python benchmarks/null_study.py
 
 clean: ## remove the environment, not the cache or the runs
 	rm -rf .venv

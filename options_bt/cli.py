@@ -361,6 +361,25 @@ def compare(run_a: Path, run_b: Path, top: int) -> None:
     raise SystemExit(int(not comparison.equal))
 
 
+@cli.command(cls=_Examples, epilog="options-bt overfitting runs/grid")
+@RUN
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Trials to print.")
+@click.option("--draws", type=click.IntRange(min=100), default=1000, show_default=True, help="Histories to draw.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of these histories.")
+def overfitting(run: Path, top: int, draws: int, seed: int) -> None:
+    """Tell whether the best of RUN (a run folder) is any good, or just the luckiest of many.
+
+    Prints the deflated Sharpe ratio, Hansen's test, the probability of backtest overfitting, and intervals for the best
+    by Sharpe ratio. With windows only the tests count. Needs options-bt[report].
+    """
+    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.overfitting.of_run import overfitting as statistics
+    from options_bt.analysis.overfitting.text import overfitting_text
+
+    found = statistics(open_run(_run_folder(run)), top=top, draws=draws, seed=seed)
+    click.echo(overfitting_text(found), nl=False)
+
+
 @cli.group()
 def data() -> None:
     """Pull, list and verify the cached data."""

@@ -33,6 +33,25 @@ class RunFolderError(InputError):
     """A run folder is not what the command needs: missing, of another job, or in use."""
 
 
+class MissingExtraError(InputError):
+    """What was asked for needs packages that a plain installation leaves out.
+
+    Parameters
+    ----------
+    what : str
+        What was asked for, in the plural.
+    package : str
+        The package that is missing.
+    extra : str
+        The extra of options-bt that brings it.
+    """
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} need the package {package}, which is not installed: pip install 'options-bt[{extra}]'"
+        )
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing wrong with a job file.

@@ -22,7 +22,7 @@ HEADLINE = ("trades", "win_rate", "total_pnl", "total_return", "sharpe", "max_dr
 """The metrics of the printed table, after the one that it is sorted by."""
 _DOLLARS = frozenset({"premium", "exit_cost", "pnl"})
 _PERCENT = frozenset({"win_rate", "total_return", "max_drawdown", "cagr", "exposure", "cvar_95"})
-_SHARES = frozenset({"share", "in_sample", "out_of_sample"})
+_SHARES = frozenset({"share", "in_sample", "out_of_sample", "return_low", "return_high", "psr", "dsr"})
 _TWO_DIGITS = frozenset({*METRICS, *_DOLLARS, "efficiency", "distance"})
 _OF_WHAT = re.compile("^(train|test|best|mean)_(?=.)")
 """What stands before a metric in walk-forward tables."""

@@ -1,0 +1,178 @@
+"""How often does each statistic call the best of a grid a winner where nothing can win? `make null-study`.
+
+A grid is jobs/grid.yaml's: 4 symbols x 5 deltas x 3 DTE ranges of put spreads. Each has markets of its own: two years
+of daily quotes at their fair value, without spread, slippage or commission, so that every true Sharpe ratio is 0. As a
+control the same where options are dear: quoted at a volatility some points above that of the prices.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from options_bt.analysis.overfitting.of_run import Overfitting, overfitting_of
+from options_bt.analysis.overfitting.trials import Trials
+from options_bt.data.market import Market, build_market
+from options_bt.data.simulation import normal_cdf, normals
+from options_bt.engine.backtest import run_backtest
+from options_bt.job.planner import Plan
+from options_bt.job.reading import read_job
+
+TABLE = Path(__file__).with_name("null_study.md")
+GRIDS, SYMBOLS, DRAWS = 200, 4, 500
+START, DAYS, NEAREST, FURTHEST = date(2020, 1, 6), 504, 5, 45
+CLOSE, VOLATILITY, DEAR, YEAR = 100.0, 0.3, 0.08, 365
+LADDER = np.arange(20.0, 300.0, 2.5)
+REACH = 0.35  # strikes further from the close than this part of it are not quoted
+JOB = {
+    "name": "null",
+    "symbols": ["NULL"],
+    "period": {"start": START, "end": START + timedelta(days=DAYS * 7 // 5)},
+    "grid": {"delta": [0.15, 0.18, 0.20, 0.22, 0.25], "dte": ["7-14", "14-28", "21-45"]},
+    "params": {"width": 5, "slippage": 0, "commission": 0, "min_credit": 0},
+}
+
+
+def market(seed: str, dear: float) -> Market:
+    """Give a market of weekdays: a martingale without interest, and puts quoted at its volatility plus `dear`."""
+    calendar = [START + timedelta(days=n) for n in range(DAYS * 7 // 5 + FURTHEST + 1)]
+    weekdays = np.array([day.toordinal() - START.toordinal() for day in calendar if day.weekday() < 5])
+    years = np.diff(weekdays, prepend=-1) / YEAR
+    growth = VOLATILITY * np.sqrt(years) * normals(len(weekdays), "null study", seed) - VOLATILITY**2 / 2 * years
+    closes = pl.DataFrame({"day": weekdays, "close": CLOSE * np.exp(np.cumsum(growth))})
+    closes = closes.with_columns(date=START + pl.duration(days="day"))
+    left = pl.col("friday") - pl.col("day")
+    rows = (
+        closes.head(DAYS)
+        .join(closes.filter(pl.col("date").dt.weekday() == 5).select(friday="day"), how="cross")
+        .filter((left >= 0) & (left <= FURTHEST))
+        .join(pl.DataFrame({"strike": LADDER}), how="cross")
+        .filter((pl.col("strike") / pl.col("close") - 1).abs() < REACH)
+    )
+    spot, strike = rows["close"].to_numpy(), rows["strike"].to_numpy()
+    root = (VOLATILITY + dear) * np.sqrt(np.maximum(rows.select(left).to_series().to_numpy() / YEAR, 1e-12))
+    d1 = np.log(spot / strike) / root + root / 2
+    above = normal_cdf(d1)
+    put = np.maximum(spot * above - strike * normal_cdf(d1 - root) - spot + strike, 1e-9)
+    quotes = rows.select(
+        "date",
+        "strike",
+        expiration=START + pl.duration(days="friday"),
+        right=pl.lit("put"),
+        bid=pl.Series(put),
+        ask=pl.Series(put),
+        iv=pl.lit(VOLATILITY + dear),
+        delta=pl.Series(above - 1),
+    )
+    splits = pl.DataFrame(schema={"ex_date": pl.Date, "to_factor": pl.Float64, "for_factor": pl.Float64})
+    return build_market("NULL", f"null study {seed} {dear}", quotes, closes.select("date", "close"), splits)
+
+
+class Symbol(NamedTuple):
+    """What the backtests of one symbol gave: returns, shape (days, backtests), and the trades of each."""
+
+    returns: NDArray[np.float64]
+    trades: list[int]
+
+
+def symbol(seed: str, dear: float) -> Symbol:
+    """Run the backtests of one symbol."""
+    job, faults = read_job(JOB)
+    assert job is not None, faults
+    traded = market(seed, dear)
+    outcomes = [run_backtest(spec, traded) for spec in Plan(job)]
+    equity = np.column_stack([outcome.equity for outcome in outcomes])
+    returns = np.diff(equity, axis=0, prepend=job.params.capital) / np.vstack(
+        [np.full(len(outcomes), job.params.capital), equity[:-1]]
+    )
+    return Symbol(returns, [len(outcome.trades) for outcome in outcomes])
+
+
+def statistics(symbols: list[Symbol]) -> Overfitting:
+    """Give the overfitting statistics of a grid over these symbols."""
+    returns = np.hstack([one.returns for one in symbols])
+    backtests = len(symbols[0].trades)
+    table = pl.DataFrame(
+        {
+            "symbol": np.repeat([f"NULL{number}" for number in range(len(symbols))], backtests),
+            "jobs": [[""]] * returns.shape[1],
+            "trades": [count for one in symbols for count in one.trades],
+        }
+    )
+    days = pl.Series(range(len(returns)))
+    return overfitting_of(Trials(table, 0, days, returns, returns, 261.0), top=1, draws=DRAWS, seed=0)
+
+
+def grids(number: int) -> dict[str, Overfitting]:
+    """Give the statistics of one grid of each kind."""
+    fair = [symbol(f"{number} {which}", 0.0) for which in range(SYMBOLS)]
+    dear = [symbol(f"{number} {which}", DEAR) for which in range(SYMBOLS)]
+    return {
+        "no edge": statistics(fair),
+        "no edge, one symbol": statistics(fair[:1]),
+        "edge in every symbol": statistics(dear),
+        "edge in one of four": statistics([*dear[:1], *fair[1:]]),
+    }
+
+
+# A whole grid has every number.
+CALLS: dict[str, Callable[[Any], bool]] = {
+    "best Sharpe ratio above 0": lambda found: found.top["sharpe"][0] > 0,
+    "best Sharpe ratio above 1": lambda found: found.top["sharpe"][0] > 1,
+    "PSR of the best above 95%": lambda found: found.top["psr"][0] > 0.95,
+    "deflated Sharpe ratio above 95%": lambda found: found.top["dsr"][0] > 0.95,
+    "SPA p-value below 5%": lambda found: found.p_value < 0.05,
+    "PBO below 50%": lambda found: found.cscv.pbo < 0.5,
+    "PBO below 5%": lambda found: found.cscv.pbo < 0.05,
+    "verdict better_than_luck": lambda found: found.verdict == "better_than_luck",
+    "verdict unclear": lambda found: found.verdict == "unclear",
+    "verdict likely_luck": lambda found: found.verdict == "likely_luck",
+}
+
+
+MEDIANS: dict[str, Callable[[Any], float]] = {
+    "best Sharpe ratio": lambda found: found.top["sharpe"][0],
+    "Sharpe ratio expected by luck": lambda found: found.luck,
+    "effective trials": lambda found: found.effective_trials,
+    "PBO": lambda found: found.cscv.pbo,
+}
+
+
+def main() -> None:
+    """Run all grids, print and save the table."""
+    # Forked processes would hang in polars; numpy's threads would fight over the cores.
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        studied = pool.map(grids, range(GRIDS), chunksize=5)
+    kinds = list(studied[0])
+    lines = [
+        "# How often each statistic calls the best of a grid a winner",
+        "",
+        f"{GRIDS} grids of each kind, of {SYMBOLS} symbols x 15 put spreads (one symbol: 15) on two years of daily "
+        f"quotes at fair values, no costs. With an edge, puts are quoted {DEAR * 100:.0f} points of volatility above "
+        f"the {VOLATILITY:.0%} of the prices.",
+        "",
+        f"| called a winner by | {' | '.join(kinds)} |",
+        f"| --- {'| ---: ' * len(kinds)}|",
+    ]
+    for name, call in CALLS.items():
+        shares = [np.mean([call(found[kind]) for found in studied]) for kind in kinds]
+        lines.append(f"| {name} | {' | '.join(f'{share:.1%}' for share in shares)} |")
+    for name, value in MEDIANS.items():
+        medians = [np.median([value(found[kind]) for found in studied]) for kind in kinds]
+        lines.append(f"| {name}, median | {' | '.join(f'{median:.2f}' for median in medians)} |")
+    text = "\n".join(lines) + "\n"
+    TABLE.write_text(text)
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()

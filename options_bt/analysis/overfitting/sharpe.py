@@ -1,0 +1,192 @@
+"""Tell how sure a Sharpe ratio is, alone and as the best of many.
+
+All Sharpe ratios here are per period, of excess returns; one per year is divided by the square root of the
+periods a year first. Kurtosis is raw (3 for normal returns), as in the papers; the engine's metric is excess.
+"""
+
+from __future__ import annotations
+
+from math import inf, isnan, nan, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+NO_DEVIATION = 1e-10
+"""Deviations below this part of the root mean square are rounding, not risk."""
+
+
+class Moments(NamedTuple):
+    """What the Sharpe ratio of each trial and its certainty are made of.
+
+    Attributes
+    ----------
+    sharpe : array of float64, one element a trial
+        Mean over deviation (ddof 1), per period; NaN without deviation.
+    skew, kurtosis : arrays of float64
+        Population moments; kurtosis raw. NaN without deviation.
+    """
+
+    sharpe: Floats
+    skew: Floats
+    kurtosis: Floats
+
+
+def moments(returns: Floats) -> Moments:
+    """Give the Sharpe ratio, skewness and kurtosis of each column.
+
+    Parameters
+    ----------
+    returns : array of float64, shape (days, trials)
+        Excess returns as fractions, without NaN.
+    """
+    days = len(returns)
+    if days < 2:
+        return Moments(*np.full((3, returns.shape[1]), nan))
+    mean = returns.mean(axis=0)
+    centred = returns - mean
+    variance = np.mean(centred**2, axis=0)
+    deviates = np.sqrt(variance) > NO_DEVIATION * np.sqrt(np.mean(returns**2, axis=0))
+    scale = np.sqrt(np.where(deviates, variance, nan))
+    centred /= scale
+    sharpe = mean / scale * sqrt(1 - 1 / days)
+    return Moments(sharpe, np.mean(centred**3, axis=0), np.mean(centred**4, axis=0))
+
+
+def probabilistic_sharpe(sharpe: float, benchmark: float, days: int, skew: float, kurtosis: float) -> float:
+    """Give the probability that the true Sharpe ratio is above a benchmark (PSR).
+
+    Parameters
+    ----------
+    sharpe : float
+        As measured, per period.
+    benchmark : float
+        Per period.
+    days : int
+        How many returns it was measured on; at least 2.
+    skew, kurtosis : float
+        Of these returns; kurtosis raw.
+
+    Returns
+    -------
+    float
+        NaN where an argument is.
+
+    References
+    ----------
+    Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier, Journal of Risk 15(2).
+
+    Examples
+    --------
+    >>> round(probabilistic_sharpe(0.458, 0.0, 24, -2.448, 10.164), 3)
+    0.913
+    """
+    spread = sqrt(_spread(sharpe, skew, kurtosis))
+    return float(stats.norm.cdf((sharpe - benchmark) * sqrt(days - 1) / spread))
+
+
+def minimum_track_record(
+    sharpe: float, benchmark: float, skew: float, kurtosis: float, confidence: float = 0.95
+) -> float:
+    """Give how many returns it takes until the PSR of such a strategy reaches a confidence (MinTRL).
+
+    Parameters
+    ----------
+    sharpe, benchmark : float
+        Per period.
+    skew, kurtosis : float
+        Kurtosis raw.
+    confidence : float
+        Above one half.
+
+    Returns
+    -------
+    float
+        Periods; infinite where `sharpe` is not above `benchmark`, NaN where an argument is.
+
+    References
+    ----------
+    Bailey and Lopez de Prado (2012), as `probabilistic_sharpe`.
+    """
+    if sharpe <= benchmark:
+        return inf
+    deviations = float(stats.norm.ppf(confidence)) / (sharpe - benchmark)
+    return 1 + _spread(sharpe, skew, kurtosis) * deviations**2
+
+
+def _spread(sharpe: float, skew: float, kurtosis: float) -> float:
+    """Give the variance of an estimated Sharpe ratio times the number of returns less one.
+
+    Since kurtosis is at least 1 + skew squared, it cannot be negative; rounding can.
+    """
+    return max(1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2, 1e-12)
+
+
+def average_correlation(returns: Floats) -> float:
+    """Give the mean correlation between two different columns; NaN with fewer than two that deviate.
+
+    Parameters
+    ----------
+    returns : array of float64, shape (days, trials)
+    """
+    # The variance of the sum of standardised columns holds all their correlations, without a matrix of them.
+    deviation = returns.std(axis=0)
+    used = deviation > NO_DEVIATION * np.sqrt(np.mean(returns**2, axis=0))
+    count = int(used.sum())
+    if count < 2:
+        return nan
+    weights = np.zeros(returns.shape[1])
+    weights[used] = 1 / deviation[used]
+    return float((np.var(returns @ weights) - count) / (count * (count - 1)))
+
+
+def effective_trials(trials: int, correlation: float) -> float:
+    """Give how many independent trials are worth as much as `trials` of this average correlation.
+
+    Parameters
+    ----------
+    trials : int
+    correlation : float
+        NaN, for fewer than two trials, and negative values count as none.
+
+    Returns
+    -------
+    float
+        From 1 to `trials`: correlation + (1 - correlation) x trials.
+
+    References
+    ----------
+    Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio, Journal of Portfolio Management 40(5), appendix
+    on the number of independent trials.
+    """
+    shared = 0.0 if isnan(correlation) else min(max(correlation, 0.0), 1.0)
+    return shared + (1 - shared) * trials
+
+
+def expected_maximum_sharpe(trials: float, variance: float) -> float:
+    """Give what the best Sharpe ratio of so many independent trials is expected to be by luck alone.
+
+    Parameters
+    ----------
+    trials : float
+        Independent ones; 0 comes out for one trial.
+    variance : float
+        Of the Sharpe ratios between the trials, in the squared unit of the answer.
+
+    References
+    ----------
+    Bailey and Lopez de Prado (2014), as `effective_trials`: the benchmark of the deflated Sharpe ratio.
+
+    Examples
+    --------
+    >>> round(expected_maximum_sharpe(100, 0.5 / 250), 4)
+    0.1132
+    """
+    if trials <= 1 or not variance > 0:
+        return 0.0
+    ends = stats.norm.ppf([1 - 1 / trials, 1 - 1 / (trials * np.e)])
+    # The approximation is for many trials; between one and two it would fall below zero.
+    return max(0.0, sqrt(variance) * float((1 - np.euler_gamma) * ends[0] + np.euler_gamma * ends[1]))
