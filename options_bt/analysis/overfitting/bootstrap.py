@@ -9,7 +9,7 @@ import numpy as np
 from arch.bootstrap import StationaryBootstrap, optimal_block_length
 from numpy.typing import NDArray
 
-from options_bt.analysis.overfitting.sharpe import moments
+from options_bt.analysis.overfitting.sharpe import sharpe_ratio
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ def intervals(returns: Floats, excess: Floats, length: int, *, level: float, dra
     """
 
     def drawn(returns: Floats, excess: Floats) -> Floats:
-        sharpe = moments(excess[:, None]).sharpe[0]
+        sharpe = sharpe_ratio(excess[:, None])[0]
         return np.array([np.nan_to_num(sharpe), np.prod(1 + returns) - 1])
 
     bootstrap = StationaryBootstrap(length, returns, excess, seed=seed)
@@ -112,7 +112,7 @@ def superior_ability(excess: Floats, length: int, *, draws: int, seed: int) -> f
     bootstrap's own estimate of each deviation; White (2000), A Reality Check for Data Snooping, Econometrica 68(5).
     """
     days = len(excess)
-    trials = excess[:, ~np.isnan(moments(excess).sharpe)]
+    trials = excess[:, ~np.isnan(sharpe_ratio(excess))]
     if not trials.shape[1]:
         return 1.0
     means = trials.mean(axis=0)

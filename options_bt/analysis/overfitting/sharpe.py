@@ -35,25 +35,36 @@ class Moments(NamedTuple):
     kurtosis: Floats
 
 
-def moments(returns: Floats) -> Moments:
-    """Give the Sharpe ratio, skewness and kurtosis of each column.
+def sharpe_ratio(returns: Floats) -> Floats:
+    """Give the Sharpe ratio of each column: mean over deviation (ddof 1).
 
     Parameters
     ----------
     returns : array of float64, shape (days, trials)
         Excess returns as fractions, without NaN.
+
+    Returns
+    -------
+    array of float64, one element a trial
+        Per period; NaN without deviation, or for fewer than two days.
     """
     days = len(returns)
     if days < 2:
-        return Moments(*np.full((3, returns.shape[1]), nan))
-    mean = returns.mean(axis=0)
-    centred = returns - mean
-    variance = np.mean(centred**2, axis=0)
-    deviates = np.sqrt(variance) > NO_DEVIATION * np.sqrt(np.mean(returns**2, axis=0))
-    scale = np.sqrt(np.where(deviates, variance, nan))
-    centred /= scale
-    sharpe = mean / scale * sqrt(1 - 1 / days)
-    return Moments(sharpe, np.mean(centred**3, axis=0), np.mean(centred**4, axis=0))
+        return np.full(returns.shape[1], nan)
+    deviation = returns.std(axis=0, ddof=1)
+    deviates = deviation > NO_DEVIATION * np.sqrt(np.einsum("ij,ij->j", returns, returns) / days)
+    return np.asarray(returns.mean(axis=0) / np.where(deviates, deviation, nan))
+
+
+def moments(returns: Floats) -> Moments:
+    """Give the Sharpe ratio, skewness and kurtosis of each column; `returns` as for `sharpe_ratio`."""
+    sharpe = sharpe_ratio(returns)
+    defined = ~np.isnan(sharpe)
+    skew, kurtosis = np.full_like(sharpe, nan), np.full_like(sharpe, nan)
+    if defined.any():
+        skew[defined] = stats.skew(returns[:, defined])
+        kurtosis[defined] = stats.kurtosis(returns[:, defined], fisher=False)
+    return Moments(sharpe, skew, kurtosis)
 
 
 def probabilistic_sharpe(sharpe: float, benchmark: float, days: int, skew: float, kurtosis: float) -> float:
@@ -133,13 +144,12 @@ def average_correlation(returns: Floats) -> float:
     returns : array of float64, shape (days, trials)
     """
     # The variance of the sum of standardised columns holds all their correlations, without a matrix of them.
-    deviation = returns.std(axis=0)
-    used = deviation > NO_DEVIATION * np.sqrt(np.mean(returns**2, axis=0))
+    weights = np.zeros(returns.shape[1])
+    used = ~np.isnan(sharpe_ratio(returns))
     count = int(used.sum())
     if count < 2:
         return nan
-    weights = np.zeros(returns.shape[1])
-    weights[used] = 1 / deviation[used]
+    weights[used] = 1 / returns[:, used].std(axis=0)
     return float((np.var(returns @ weights) - count) / (count * (count - 1)))
 
 

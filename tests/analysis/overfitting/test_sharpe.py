@@ -88,8 +88,9 @@ def test_no_record_is_long_enough_for_a_ratio_below_the_benchmark() -> None:
     assert minimum_track_record(-0.1, 0.0, 0.0, 3.0) == inf
 
 
-def test_moments_are_those_of_scipy() -> None:
+def test_moments_are_those_of_scipy_also_beside_an_idle_trial() -> None:
     returns = np.random.default_rng(2).gamma(2, 0.01, (200, 3))
+    assert np.isnan(np.array(moments(np.insert(returns, 1, 0.0, axis=1)))[:, 1]).all()
     measured = moments(returns)
     np.testing.assert_allclose(measured.sharpe, returns.mean(axis=0) / returns.std(axis=0, ddof=1))
     np.testing.assert_allclose(measured.skew, stats.skew(returns))
