@@ -30,14 +30,14 @@ TABLE = Path(__file__).with_name("null_study.md")
 GRIDS, SYMBOLS, DRAWS = 200, 4, 500
 START, DAYS, NEAREST, FURTHEST = date(2020, 1, 6), 504, 5, 45
 CLOSE, VOLATILITY, DEAR, YEAR = 100.0, 0.3, 0.08, 365
-LADDER = np.arange(20.0, 300.0, 2.5)
+LADDER = np.geomspace(5, 2000, 301)  # 2% apart, and wide enough for any path
 REACH = 0.35  # strikes further from the close than this part of it are not quoted
 JOB = {
     "name": "null",
     "symbols": ["NULL"],
     "period": {"start": START, "end": START + timedelta(days=DAYS * 7 // 5)},
     "grid": {"delta": [0.15, 0.18, 0.20, 0.22, 0.25], "dte": ["7-14", "14-28", "21-45"]},
-    "params": {"width": 5, "slippage": 0, "commission": 0, "min_credit": 0},
+    "params": {"width_pct": 0.05, "slippage": 0, "commission": 0, "min_credit": 0},
 }
 
 
@@ -129,6 +129,7 @@ CALLS: dict[str, Callable[[Any], bool]] = {
     "best Sharpe ratio above 1": lambda found: found.top["sharpe"][0] > 1,
     "PSR of the best above 95%": lambda found: found.top["psr"][0] > 0.95,
     "deflated Sharpe ratio above 95%": lambda found: found.top["dsr"][0] > 0.95,
+    "the same by the mean correlation": lambda found: found.dsr_by_correlation > 0.95,
     "SPA p-value below 5%": lambda found: found.p_value < 0.05,
     "PBO below 50%": lambda found: found.cscv.pbo < 0.5,
     "PBO below 5%": lambda found: found.cscv.pbo < 0.05,
@@ -142,6 +143,7 @@ MEDIANS: dict[str, Callable[[Any], float]] = {
     "best Sharpe ratio": lambda found: found.top["sharpe"][0],
     "Sharpe ratio expected by luck": lambda found: found.luck,
     "effective trials": lambda found: found.effective_trials,
+    "trials by the mean correlation": lambda found: found.trials_by_correlation,
     "PBO": lambda found: found.cscv.pbo,
 }
 

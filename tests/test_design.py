@@ -13,7 +13,7 @@ from options_bt.engine import kernel, legs, modelled, positions
 
 PACKAGE = Path(__file__).parents[1] / "options_bt"
 FLOW = ("job", "data", "engine", "runner", "analysis")
-MODULES = sorted(path for room in FLOW for path in (PACKAGE / room).glob("*.py"))
+MODULES = sorted(path for room in FLOW for path in (PACKAGE / room).rglob("*.py"))
 
 
 def imported_rooms(module: Path) -> set[str]:
@@ -26,7 +26,7 @@ def imported_rooms(module: Path) -> set[str]:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: f"{path.parent.name}.{path.stem}")
 def test_imports_go_only_leftwards(module: Path) -> None:
-    own = FLOW.index(module.parent.name)
+    own = FLOW.index(module.relative_to(PACKAGE).parts[0])
     allowed = {*FLOW[: own + 1], "errors", "storage"}
     assert imported_rooms(module) <= allowed
 

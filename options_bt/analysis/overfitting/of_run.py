@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite, isnan, nan, sqrt
+from math import isfinite, isnan, sqrt
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from options_bt.analysis.overfitting.sharpe import (
     minimum_track_record,
     moments,
     probabilistic_sharpe,
+    trials_by_correlation,
 )
 from options_bt.analysis.overfitting.trials import Trials, trials_of
 from options_bt.analysis.overfitting.verdict import Verdict, verdict_of
@@ -49,10 +50,14 @@ class Overfitting(Struct, frozen=True, kw_only=True):
         Combinations that are no trial, since a backtest of theirs failed or has not run.
     without_sharpe : int
         Trials without a Sharpe ratio, since they did not trade or their equity did not move.
+    effective_trials : float
+        How many independent trials those with a Sharpe ratio are worth, by their squared correlations.
     correlation : float or None
         Mean correlation of two trials; None with fewer than two that have a Sharpe ratio.
-    effective_trials : float
-        How many independent trials those with a Sharpe ratio are worth.
+    trials_by_correlation : float
+        How many independent trials they are worth by the mean correlation, as the paper of the deflated ratio has it.
+    dsr_by_correlation : float or None
+        The deflated ratio of the best trial with that number.
     days : int
         Days of the returns: quote days of any symbol, in test windows only where the job has windows.
     years : float or None
@@ -79,8 +84,10 @@ class Overfitting(Struct, frozen=True, kw_only=True):
     trials: int
     left_out: int
     without_sharpe: int
-    correlation: float | None
     effective_trials: float
+    correlation: float | None
+    trials_by_correlation: float
+    dsr_by_correlation: float | None
     days: int
     years: float | None
     luck: float | None
@@ -124,9 +131,11 @@ def overfitting_of(trials: Trials, *, top: int, draws: int, seed: int) -> Overfi
     days = len(trials.days)
     measured = moments(trials.excess)
     have = np.flatnonzero(~np.isnan(measured.sharpe)) if isfinite(trials.per_year) else np.empty(0, np.int64)
-    correlation = average_correlation(trials.excess) if len(have) else nan
-    effective = effective_trials(len(have), correlation)
-    luck = expected_maximum_sharpe(effective, float(np.var(measured.sharpe[have], ddof=1)) if len(have) > 1 else 0.0)
+    effective = effective_trials(trials.excess[:, have])
+    correlation = average_correlation(trials.excess[:, have])
+    by_correlation = trials_by_correlation(len(have), correlation)
+    variance = float(np.var(measured.sharpe[have], ddof=1)) if len(have) > 1 else 0.0
+    luck = expected_maximum_sharpe(effective, variance)
     best = have[np.argsort(-measured.sharpe[have], kind="stable")][:top]
     lengths = [block_length(trials.excess[:, column]) for column in best]
     length = max(lengths) if lengths and days >= MIN_DAYS else None
@@ -140,12 +149,15 @@ def overfitting_of(trials: Trials, *, top: int, draws: int, seed: int) -> Overfi
     table = trials.table.drop("jobs")[best].hstack(pl.DataFrame(rows, schema=dict.fromkeys(STATISTICS, pl.Float64)))
     verdict = verdict_of(days, table, p_value, found.pbo if found else None)
     per_year = sqrt(trials.per_year) if len(have) else None
+    other = _deflated(measured, best[0], days, expected_maximum_sharpe(by_correlation, variance)) if len(best) else None
     return Overfitting(
         trials=len(trials.table),
         left_out=trials.left_out,
         without_sharpe=len(trials.table) - len(have),
-        correlation=None if isnan(correlation) else correlation,
         effective_trials=effective,
+        correlation=None if isnan(correlation) else correlation,
+        trials_by_correlation=by_correlation,
+        dsr_by_correlation=other,
         days=days,
         years=days / trials.per_year if isfinite(trials.per_year) else None,
         luck=luck * per_year if per_year else None,
@@ -155,6 +167,12 @@ def overfitting_of(trials: Trials, *, top: int, draws: int, seed: int) -> Overfi
         cscv=found,
         verdict=verdict,
     )
+
+
+def _deflated(measured: Moments, column: int, days: int, benchmark: float) -> float:
+    """Give the probability that the true Sharpe ratio of one trial is above a benchmark."""
+    sharpe, skew, kurtosis = (float(moment[column]) for moment in measured)
+    return probabilistic_sharpe(sharpe, benchmark, days, skew, kurtosis)
 
 
 def _row(
@@ -170,8 +188,8 @@ def _row(
         sharpe * root,
         ends.sharpe[0] * root,
         ends.sharpe[1] * root,
-        probabilistic_sharpe(sharpe, 0.0, len(excess), skew, kurtosis),
-        probabilistic_sharpe(sharpe, luck, len(excess), skew, kurtosis),
+        _deflated(measured, column, len(excess), 0.0),
+        _deflated(measured, column, len(excess), luck),
         needed / trials.per_year if isfinite(needed) else None,
         float(np.prod(1 + returns) - 1),
         *ends.total_return,

@@ -143,18 +143,16 @@ def average_correlation(returns: Floats) -> float:
     ----------
     returns : array of float64, shape (days, trials)
     """
-    # The variance of the sum of standardised columns holds all their correlations, without a matrix of them.
-    weights = np.zeros(returns.shape[1])
-    used = ~np.isnan(sharpe_ratio(returns))
-    count = int(used.sum())
+    standard = _standardised(returns)
+    days, count = standard.shape
     if count < 2:
         return nan
-    weights[used] = 1 / returns[:, used].std(axis=0)
-    return float((np.var(returns @ weights) - count) / (count * (count - 1)))
+    # The variance of the sum of standardised columns holds all their correlations, without a matrix of them.
+    return float((np.sum(standard.sum(axis=1) ** 2) / days - count) / (count * (count - 1)))
 
 
-def effective_trials(trials: int, correlation: float) -> float:
-    """Give how many independent trials are worth as much as `trials` of this average correlation.
+def trials_by_correlation(trials: int, correlation: float) -> float:
+    """Give how many independent trials are worth as much as `trials` that all have this correlation.
 
     Parameters
     ----------
@@ -176,6 +174,42 @@ def effective_trials(trials: int, correlation: float) -> float:
     return shared + (1 - shared) * trials
 
 
+def effective_trials(returns: Floats) -> float:
+    """Give how many independent trials are worth as much as these columns, by their squared correlations.
+
+    It is the participation ratio of the eigenvalues of the correlation matrix, (sum)**2 / sum of squares, which is the
+    square of the number of columns over the sum of all squared correlations. Groups of columns that are alike count as
+    one each, where the mean correlation, near zero between groups, takes them for many. The squared correlation that
+    independent columns have by chance, 1 / (days - 1), is taken off.
+
+    Parameters
+    ----------
+    returns : array of float64, shape (days, trials)
+
+    Returns
+    -------
+    float
+        From 1 to the number of columns that deviate; 0 for none.
+    """
+    standard = _standardised(returns)
+    days, count = standard.shape
+    if count < 2:
+        return float(count)
+    # Both products have the same sum of squares: the smaller is taken.
+    product = standard @ standard.T if days < count else standard.T @ standard
+    squares = float(np.einsum("ij,ij->", product, product)) / days**2
+    chance = 1 / (days - 1)
+    pairs = count * (count - 1)
+    shared = ((squares - count) / pairs - chance) / (1 - chance) if days > 2 else 0.0
+    return float(count**2 / (count + pairs * min(max(shared, 0.0), 1.0)))
+
+
+def _standardised(returns: Floats) -> Floats:
+    """Give the columns that deviate, with mean 0 and deviation 1."""
+    used = returns[:, ~np.isnan(sharpe_ratio(returns))]
+    return np.asarray((used - used.mean(axis=0)) / used.std(axis=0)) if used.size else used
+
+
 def expected_maximum_sharpe(trials: float, variance: float) -> float:
     """Give what the best Sharpe ratio of so many independent trials is expected to be by luck alone.
 
@@ -188,7 +222,7 @@ def expected_maximum_sharpe(trials: float, variance: float) -> float:
 
     References
     ----------
-    Bailey and Lopez de Prado (2014), as `effective_trials`: the benchmark of the deflated Sharpe ratio.
+    Bailey and Lopez de Prado (2014), as `trials_by_correlation`: the benchmark of the deflated Sharpe ratio.
 
     Examples
     --------

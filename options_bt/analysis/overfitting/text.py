@@ -53,14 +53,17 @@ def _numbers(found: Overfitting) -> pl.DataFrame:
         ("without Sharpe", f"{found.without_sharpe:,}", "trials whose equity did not move"),
         ("days", f"{found.days:,}", "quote days that the returns are of" + _years(found)),
     ]
-    if found.correlation is not None:
-        rows.append(("correlation", f"{found.correlation:.2f}", "mean of two trials"))
     if found.luck is not None:
         rows += [
             ("effective trials", f"{found.effective_trials:,.1f}", "independent trials that they are worth"),
             ("Sharpe by luck", f"{found.luck:.2f}", "what the best of these is expected to have by luck alone"),
             ("DSR", f"{found.top['dsr'][0]:.1%}", "probability that the true Sharpe ratio of the best is above that"),
         ]
+    if found.correlation is not None:
+        meaning = (
+            f"the same with {found.trials_by_correlation:,.1f} trials, by a mean correlation of {found.correlation:.2f}"
+        )
+        rows.append(("DSR of the paper", f"{found.dsr_by_correlation:.1%}", meaning))
     if found.p_value is not None:
         meaning = f"Hansen's test: small where no luck explains the best; blocks of {found.block_length} days"
         rows.append(("SPA p-value", f"{found.p_value:.3f}", meaning))

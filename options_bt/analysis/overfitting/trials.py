@@ -15,6 +15,8 @@ from options_bt.engine.records import TOLERANCE
 
 Floats = NDArray[np.float64]
 
+_AT_ONCE = 1000  # backtests whose equity is in memory
+
 
 class Trials(NamedTuple):
     """Every combination that was tried on a symbol, with its returns on one calendar.
@@ -71,14 +73,16 @@ def trials_of(run: Run) -> Trials:
     table = jobs.group_by("trial", maintain_order=True).agg(
         pl.col("symbol", *axes).first(), pl.col("job").alias("jobs"), pl.col("trades").sum()
     )
-    daily = _daily(run.equity().select("job", "date", "equity"), jobs)
-    days = daily["date"].unique().sort()
+    equity = run.scan("equity").select("job", "date", "equity")
+    days = equity.join(jobs.lazy(), on="job", how="semi").select("date").unique().sort("date").collect()["date"]
     returns, excess = np.zeros((days.len(), table.height)), np.zeros((days.len(), table.height))
     # Later windows first: on a day of two tests the earlier one is written last.
-    for rows in reversed(daily.partition_by("window", maintain_order=True)):
-        at = days.search_sorted(rows["date"]).to_numpy(), rows["trial"].to_numpy()
-        returns[at] = rows["return"].to_numpy()
-        excess[at] = rows["excess"].to_numpy()
+    for window in reversed(jobs.partition_by("window")):
+        for some in window.iter_slices(_AT_ONCE):
+            rows = _daily(equity, some)
+            at = days.search_sorted(rows["date"]).to_numpy(), rows["trial"].to_numpy()
+            returns[at] = rows["return"].to_numpy()
+            excess[at] = rows["excess"].to_numpy()
     left_out = len(run.job.symbols) * run.plan.per_span - table.height
     return Trials(table.drop("trial"), left_out, days, returns, excess, _per_year(run, days))
 
@@ -95,9 +99,9 @@ def _jobs(run: Run, axes: list[str]) -> pl.DataFrame:
     return whole.join(numbers, on=place, nulls_equal=True, maintain_order="left")
 
 
-def _daily(equity: pl.DataFrame, jobs: pl.DataFrame) -> pl.DataFrame:
-    """Give ``trial, window, date, return, excess``, a row for each quote day of each backtest; windows in order."""
-    place = jobs.select("job", "trial", "window", "capital", "risk_free").with_row_index("number")
+def _daily(equity: pl.LazyFrame, jobs: pl.DataFrame) -> pl.DataFrame:
+    """Give ``trial, date, return, excess``, a row for each quote day of each of these backtests."""
+    place = jobs.lazy().select("job", "trial", "capital", "risk_free").with_row_index("number")
     rows = equity.join(place, on="job", how="inner", maintain_order="left").drop("job")
     ruined = pl.col("equity") <= TOLERANCE
     before = pl.col("equity").shift(1).over("number").fill_null(pl.col("capital"))
@@ -105,11 +109,8 @@ def _daily(equity: pl.DataFrame, jobs: pl.DataFrame) -> pl.DataFrame:
     earned = pl.when(was_ruined).then(0.0).when(ruined).then(-1.0).otherwise(pl.col("equity") / before - 1)
     years = (pl.col("date").last() - pl.col("date").first()).over("number").dt.total_days() / DAYS_PER_YEAR
     free = (pl.col("risk_free") * years / (pl.len().over("number") - 1)).fill_nan(0.0)
-    return (
-        rows.with_columns(earned.alias("return"))
-        .select("trial", "window", "date", "return", (pl.col("return") - free).alias("excess"))
-        .sort("window", maintain_order=True)
-    )
+    returns = rows.with_columns(earned.alias("return"))
+    return returns.select("trial", "date", "return", (pl.col("return") - free).alias("excess")).collect()
 
 
 def _per_year(run: Run, days: pl.Series) -> float:

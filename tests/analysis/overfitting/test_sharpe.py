@@ -17,6 +17,7 @@ from options_bt.analysis.overfitting.sharpe import (
     minimum_track_record,
     moments,
     probabilistic_sharpe,
+    trials_by_correlation,
 )
 
 # Bailey and Lopez de Prado (2012): a hedge fund with 24 monthly returns and a ratio of 1.59 a year.
@@ -119,5 +120,32 @@ def test_two_trials_that_deviate_are_needed_for_a_correlation() -> None:
 @pytest.mark.parametrize(
     ("correlation", "expected"), [(0.0, 100), (1.0, 1), (0.5, 50.5), (-0.3, 100), (float("nan"), 100)]
 )
-def test_the_effective_trials_lie_between_one_and_all(correlation: float, expected: float) -> None:
-    assert effective_trials(100, correlation) == expected
+def test_the_trials_by_correlation_lie_between_one_and_all(correlation: float, expected: float) -> None:
+    assert trials_by_correlation(100, correlation) == expected
+
+
+@pytest.mark.parametrize("days", [40, 400])
+def test_the_effective_trials_are_those_of_the_correlation_matrix(days: int) -> None:
+    random = np.random.default_rng(4)
+    returns = random.normal(size=(days, 3)) @ random.normal(size=(3, 60)) + random.normal(size=(days, 60))
+    squared = np.asarray(np.corrcoef(returns.T))[np.triu_indices(60, 1)] ** 2
+    shared = (squared.mean() - 1 / (days - 1)) / (1 - 1 / (days - 1))
+    assert effective_trials(returns) == pytest.approx(3600 / (60 + 60 * 59 * shared))
+
+
+def test_groups_of_equal_trials_count_as_one_each() -> None:
+    groups = np.random.default_rng(5).normal(size=(5000, 4))
+    assert effective_trials(np.tile(groups, 15)) == pytest.approx(4, rel=0.02)
+    # By the mean correlation, which is near zero between the groups, they would be many.
+    assert trials_by_correlation(60, average_correlation(np.tile(groups, 15))) > 40
+
+
+@pytest.mark.parametrize("days", [60, 1000])
+def test_independent_trials_count_each_also_in_a_short_history(days: int) -> None:
+    assert effective_trials(np.random.default_rng(6).normal(size=(days, 100))) == pytest.approx(100, rel=0.05)
+
+
+def test_no_trial_is_none_and_one_is_one() -> None:
+    assert effective_trials(np.zeros((50, 3))) == 0
+    assert effective_trials(np.column_stack([np.zeros(50), np.arange(50.0)])) == 1
+    assert effective_trials(np.eye(2)) == 2
