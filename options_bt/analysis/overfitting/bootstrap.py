@@ -87,8 +87,8 @@ def intervals(returns: Floats, excess: Floats, length: int, *, level: float, dra
 def superior_ability(excess: Floats, length: int, *, draws: int, seed: int) -> float:
     """Give the p-value of Hansen's test that no trial beats doing nothing (SPA, consistent and studentised).
 
-    arch has the test too. Its version does not divide by the trials' deviations, so that the wildest trial decides, and
-    takes minutes for thousands of trials; here all means come from one product of matrices.
+    arch has the test too. Its version (8.0) does not divide by the trials' deviations, so that the wildest trial
+    decides, and takes minutes for thousands of trials; here all means come from one product of matrices.
 
     Parameters
     ----------

@@ -22,18 +22,19 @@ def sentence(found: Overfitting) -> str:
             f"Too little data: {_counted(found.trials, 'trial')} on {_counted(found.days, 'day')}, the best with "
             f"{_counted(best['trades'], 'trade')}; a verdict needs {MIN_DAYS} days and {MIN_TRADES} trades."
         )
-    among = f"the best of {found.trials:,} trials" if found.trials > 1 else "the only trial"
-    luck = (
-        f", where luck alone is expected to give the best of {found.effective_trials:,.1f} independent trials "
-        f"{found.luck:.2f}"
-        if found.trials > 1
-        else ""
-    )
-    pbo = f", PBO {found.cscv.pbo:.0%}" if found.cscv else ""
+    among, luck = "the only trial", "0"
+    if found.trials > 1:
+        among = f"the best of {found.trials:,} trials, worth {found.effective_trials:,.1f} independent ones,"
+        luck = f"{found.luck:.2f}, what luck alone is expected to give"
+    choice = ""
+    if found.cscv is not None:
+        choice = (
+            f", and what half of the history chose was no better than the median after in {found.cscv.pbo:.0%} (PBO)"
+        )
     return (
-        f"{_OPENING[found.verdict]}: {among} has a Sharpe ratio of {best['sharpe']:.2f} over {found.years:.1f} years"
-        f"{luck}. The probability that the true ratio is above that of luck is {best['dsr']:.0%} (deflated Sharpe "
-        f"ratio); SPA p-value {found.p_value:.3f}{pbo}."
+        f"{_OPENING[found.verdict]}: {among} has a Sharpe ratio of {best['sharpe']:.2f} over {found.years:.1f} years, "
+        f"and a probability of {best['dsr']:.1%} that the true one is above {luck} (deflated Sharpe ratio). "
+        f"Luck looks as good in {found.p_value:.1%} of drawn histories (SPA){choice}."
     )
 
 

@@ -71,8 +71,10 @@ def test_an_edge_is_better_than_luck() -> None:
     assert found.cscv is not None
     assert found.cscv.pbo < 0.05
     text = sentence(found)
-    assert text.startswith("Better than luck: the best of 40 trials has a Sharpe ratio of ")
-    assert "PBO 0%." in text
+    assert text.startswith("Better than luck: the best of 40 trials, worth ")
+    assert text.endswith(f" in {found.cscv.pbo:.0%} (PBO).")
+    assert f"{found.top['dsr'][0]:.1%} that the true one is above {found.luck:.2f}, what luck" in text
+    assert f" in {found.p_value:.1%} of drawn histories (SPA)" in text
 
 
 def test_the_best_of_noise_is_not() -> None:
