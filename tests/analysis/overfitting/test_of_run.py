@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from options_bt.analysis.opened import open_run
+from options_bt.analysis.overfitting.bootstrap import block_length
 from options_bt.analysis.overfitting.of_run import Overfitting, overfitting, overfitting_of
+from options_bt.analysis.overfitting.sharpe import expected_maximum_sharpe, moments, probabilistic_sharpe
 from options_bt.analysis.overfitting.text import overfitting_text, sentence
 from options_bt.analysis.overfitting.trials import Trials, trials_of
 from options_bt.analysis.overfitting.verdict import verdict_of
@@ -60,6 +62,29 @@ def test_the_track_record_is_told_in_years() -> None:
     # Of normal returns about (1.645 / Sharpe ratio a year)**2.
     assert best["track_years"] == pytest.approx((1.645 / best["sharpe"]) ** 2, rel=0.2)
     assert of_returns(noise(1000, 1) - 0.01).top["track_years"].to_list() == [None]
+
+
+def test_luck_and_the_deflated_ratio_are_those_of_the_formulas() -> None:
+    returns = noise(500, 6)
+    found = of_returns(returns)
+    ratios = returns.mean(axis=0) / returns.std(axis=0, ddof=1)
+    variance = float(ratios.var(ddof=1))
+    best = moments(returns[:, [np.argmax(ratios)]])
+    for trials, deflated in (
+        (found.effective_trials, found.top["dsr"][0]),
+        (found.trials_by_correlation, found.dsr_by_correlation),
+    ):
+        luck = expected_maximum_sharpe(trials, variance)
+        assert probabilistic_sharpe(float(best.sharpe[0]), luck, 500, best.skew[0], best.kurtosis[0]) == deflated
+    assert found.luck == pytest.approx(expected_maximum_sharpe(found.effective_trials, variance) * np.sqrt(252))
+
+
+def test_the_test_keeps_the_longest_memory_of_the_best_together() -> None:
+    returns = noise(1000, 3)
+    for day in range(1, 1000):
+        returns[day, 1] += 0.8 * returns[day - 1, 1]
+    lengths = [block_length(column) for column in returns.T]
+    assert of_returns(returns).block_length == max(lengths) > min(lengths)
 
 
 def test_an_edge_is_better_than_luck() -> None:

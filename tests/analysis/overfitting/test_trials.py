@@ -145,6 +145,8 @@ def test_a_day_of_two_tests_belongs_to_the_earlier(small_run: SmallRun, tmp_path
         pl.col("date") > early["date"][-1]
     )
     np.testing.assert_allclose(trials.returns[early.height :, 0], later["change"])
+    years = sum((dates[-1] - dates[0]).days for dates in (early["date"], later["date"])) / 365.25
+    assert trials.per_year == pytest.approx((trials.days.len() - 2) / years)
 
 
 def test_a_combination_that_failed_in_one_window_is_left_out(small_run: SmallRun, tmp_path: Path) -> None:
