@@ -27,31 +27,31 @@ class Fault(NamedTuple):
     wrong: str
 
 
-KERNEL, LEGS = "kernel.py", "legs.py"
+KERNEL, LEGS, POSITIONS, MODELLED = "kernel.py", "legs.py", "positions.py", "modelled.py"
 FAULTS = (
-    Fault("a split rounds strikes down", KERNEL, "/ ratio * 100 + 0.5 + TOLERANCE) / 100", "/ ratio * 100) / 100"),
+    Fault("a split rounds strikes down", POSITIONS, "/ ratio * 100 + 0.5 + TOLERANCE) / 100", "/ ratio * 100) / 100"),
     Fault(
         "a split on the day of expiration is left out",
         KERNEL,
-        ".date <= trade.expiration:",
-        ".date < trade.expiration:",
+        "if action.date <= trade.expiration:",
+        "if action.date < trade.expiration:",
     ),
-    Fault("yesterday's quote counts as today's", KERNEL, "and quotes[following].day == today:", ":"),
+    Fault("yesterday's quote counts as today's", POSITIONS, "and chain.quotes[following].day == today:", ":"),
     Fault(
         "a stop loss counts from the premium alone",
-        KERNEL,
+        POSITIONS,
         "profit <= -rules.stop_loss * basis",
         "profit <= -rules.stop_loss",
     ),
     Fault(
         "a profit target wants a tick more",
-        KERNEL,
+        POSITIONS,
         "rules.profit_target * basis - TOLERANCE",
         "rules.profit_target * basis + 0.01",
     ),
     Fault(
         "exit_dte is a day late",
-        KERNEL,
+        POSITIONS,
         "trade.expiration - date <= rules.exit_dte",
         "trade.expiration - date < rules.exit_dte",
     ),
@@ -88,6 +88,25 @@ FAULTS = (
         LEGS,
         "0.2 * close - max(0.0, strike - close)",
         "0.1 * close - max(0.0, strike - close)",
+    ),
+    Fault("a position is modelled though it is to be held", POSITIONS, "elif rules.model_unquoted and not", "elif not"),
+    Fault(
+        "a modelled exit is not told of",
+        POSITIONS,
+        "trade.modelled_exit = source == MODELLED",
+        "trade.modelled_exit = False",
+    ),
+    Fault("smiles before the first expiration are not scaled", MODELLED, "* sqrt(after / years))", ")"),
+    Fault(
+        "volatilities are interpolated, not variances", MODELLED, "share * (after * variance -", "share * (variance -"
+    ),
+    Fault("a modelled spread has no floor", MODELLED, "max(spread * vega, LEAST_HALF_SPREAD)", "spread * vega"),
+    Fault("a call is assigned for any dividend", POSITIONS, "and time_value < dividend.dividend - TOLERANCE", ""),
+    Fault(
+        "an assigned call costs its last mark",
+        POSITIONS,
+        "intrinsic(CALL, trade.strike[number], dividend.close)\n            trade.fees",
+        "trade.mid[number]\n            trade.fees",
     ),
 )
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from options_bt.analysis.overfitting.of_run import Overfitting, overfitting_of
 from options_bt.analysis.overfitting.trials import Trials
-from options_bt.data.market import Market, build_market
+from options_bt.data.building import build_market
+from options_bt.data.market import Market
 from options_bt.data.simulation import normal_cdf, normals
 from options_bt.engine.backtest import run_backtest
 from options_bt.job.planner import Plan

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,16 @@ def pytest_xdist_setupnodes() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show how many tests ran against which server."""
-    passed = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
+    """Show how many tests ran against which server, and what tests have counted."""
+    passed = terminalreporter.stats.get("passed", [])
     for kind in SERVERS:
-        if count := sum(bool(re.search(rf"[\[-]{kind}[]-]", test)) for test in passed):
+        if count := sum(bool(re.search(rf"[\[-]{kind}[]-]", report.nodeid)) for report in passed):
             terminalreporter.write_line(f"tests passed against {kind}: {count}")
+    counted: Counter[str] = Counter()
+    for report in passed:
+        counted.update(dict(report.user_properties))
+    for what, count in counted.items():
+        terminalreporter.write_line(f"{what}: {count:,}")
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def backtest(
     market, dropped = build_market(quotes, closes, splits)
     walk = Walk(
         market=market,
-        dividends=sorted(dict(dividends).items()),
+        dividends=[(ex_date, amount) for ex_date, amount in sorted(dict(dividends).items()) if amount > 0],
         params=full,
         strategy=strategy_of(full),
         days=sorted(day for day in market.chains if start <= day <= end),
