@@ -61,7 +61,7 @@ def _price_features(market: Market) -> pl.DataFrame:
             "sma_20": price.rolling_mean(20),
             "sma_50": price.rolling_mean(50),
             "sma_200": price.rolling_mean(200),
-            "rsi_14": _rsi(price.diff().to_numpy()[1:]),
+            "rsi_14": _rsi(price.to_numpy()),
         }
     )
 
@@ -78,12 +78,12 @@ def _closes(market: Market) -> tuple[Days, Floats]:
     return market.chain.days.date[known], market.chain.days.close[known]
 
 
-def _rsi(changes: Floats) -> Floats:
+def _rsi(price: Floats) -> Floats:
     """Give the relative strength index of each close (Wilder 1978, *New Concepts in Technical Trading Systems*).
 
     Averages of rises and falls are seeded by the mean of the first 14 changes, then smoothed by 1/14.
     """
-    result = np.full(len(changes) + 1, np.nan)
+    result, changes = np.full(len(price), np.nan), np.diff(price)
     if len(changes) >= RSI_DAYS:
         rises, falls = (_wilder(np.maximum(sign * changes, 0.0)) for sign in (1, -1))
         total = rises + falls

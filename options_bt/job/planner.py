@@ -85,6 +85,15 @@ class Plan(Sequence[JobSpec]):
         return values
 
     @property
+    def predicates(self) -> set[str]:
+        """Every predicate that any of the plan's jobs asks."""
+        axes = dict(self.job.grid)
+        strategies = axes.get("strategy", (self.job.strategy,))
+        entries = axes.get("entry_when", (self.job.params.entry_when,))
+        arms = (arm.when for strategy in strategies for arm in strategy.arms)
+        return {predicate for predicate in (*entries, *arms) if predicate is not None}
+
+    @property
     def years(self) -> range:
         """The calendar years of quotes that the plan's jobs may look at."""
         return range(self.job.period.start.year - WARM_UP_YEARS, self.job.period.end.year + 1)

@@ -25,6 +25,16 @@ FEATURES = (
 """The columns that a predicate may use; each is known at the close of its day."""
 
 
+_HISTORY = frozenset(name for name in FEATURES if name.startswith("history_"))
+
+
+def history_columns(predicate: str) -> list[str]:
+    """Give the columns of a valid predicate that come from the source's own volatility history."""
+    import polars as pl  # heavy, and most job files have no predicate
+
+    return sorted(_HISTORY & set(pl.sql_expr(predicate).meta.root_names()))
+
+
 class Problem(NamedTuple):
     """Why a predicate is refused."""
 

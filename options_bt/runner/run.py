@@ -12,8 +12,9 @@ from options_bt.data.cache import Cache
 from options_bt.data.prepare import Prepared, covered_years, missing_data, prepared, pull
 from options_bt.data.source import Source, open_source, require_symbols
 from options_bt.engine.warm_up import warm_up
-from options_bt.errors import RunFolderError
+from options_bt.errors import RunFolderError, SourceError
 from options_bt.job.planner import Plan
+from options_bt.job.predicates import history_columns
 from options_bt.job.schema import JobFile
 from options_bt.runner.coordinator import Coordinator
 from options_bt.runner.folder import RunFolder, RunInfo, differences, run_info
@@ -121,7 +122,19 @@ def _markets(source: Source, cache: Cache, plan: Plan, shown: bool) -> tuple[lis
             pull(source, cache, list(missing), years, progress.advance_by_rows)
     pulled = time.monotonic()
     markets = [prepared(cache, symbol, years) for symbol in symbols]
+    _require_history(plan, markets)
     return markets, Times(pull=pulled - began, build=time.monotonic() - pulled)
+
+
+def _require_history(plan: Plan, markets: Sequence[Prepared]) -> None:
+    """Refuse predicates on a volatility history that a symbol does not have: none of its days would be entered."""
+    wanted = sorted({column for predicate in plan.predicates for column in history_columns(predicate)})
+    without = [market.symbol for market in markets if not len(market.open().history)] if wanted else []
+    if without:
+        raise SourceError(
+            f"{_some(without)}: the source has no volatility_history for it, which {', '.join(wanted)} need; "
+            "ask for iv_30, iv_rank or iv_percentile, which come from the chain"
+        )
 
 
 def _some(symbols: Sequence[str]) -> str:

@@ -418,3 +418,10 @@ def test_history_ranks_go_over_its_last_252_rows_of_which_sixty_exist() -> None:
 def test_without_a_history_its_features_are_null() -> None:
     table = raw_of(1).table()
     assert table.select(pl.col("^history_.*$").null_count()).row(0) == (table.height,) * 4
+
+
+def test_a_market_without_any_close_has_features_that_are_null() -> None:
+    rows = [quote(START, START + timedelta(days=9), 100.0, "put")]
+    table = features(build_market("X", "f", chain_frame(rows), closes_frame([]), splits_frame([])))
+    assert table.columns == list(FEATURES)
+    assert [column.null_count() for column in table] == [1] * len(FEATURES)

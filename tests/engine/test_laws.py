@@ -17,13 +17,20 @@ from options_bt.engine.frames import equity_table, trades_table
 from tests.engine.test_backtest import NAMED, random_parameters, spec_of
 from tests.markets import RandomMarket, random_market
 
+ARMS_BY_DAY = (
+    ("return_1 < 0", "put_credit_spread"),
+    ("return_1 > 0.01 or iv_30 > 0.4", "call_credit_spread"),
+    ("close > 0", "iron_condor"),
+)
 Rows = list[dict[str, Any]]
 SEEDS = st.integers(0, 2**32)
 PRICES = ("strike", "bid", "ask")
+ARMS = {"arms": [{"when": when, "strategy": name} for when, name in ARMS_BY_DAY]}
+LAWFUL, NAMES = (*NAMED, ARMS), (*NAMED, "arms")
 NO_LEAST_SPREAD = {"unquoted": "hold"}  # a modelled half-spread is at least a cent at any price
 
 
-def outcome_of(market: RandomMarket, strategy: str, params: dict[str, Any]) -> Outcome:
+def outcome_of(market: RandomMarket, strategy: Any, params: dict[str, Any]) -> Outcome:
     return run_backtest(spec_of(market, strategy, params, market.start, market.end), market.built())
 
 
@@ -65,10 +72,10 @@ def changed_after(market: RandomMarket, moment: Any, random: Random) -> RandomMa
     )
 
 
-@pytest.mark.parametrize("strategy", NAMED)
+@pytest.mark.parametrize("strategy", LAWFUL, ids=NAMES)
 @settings(max_examples=12, deadline=None)
 @given(seed=SEEDS)
-def test_causality(strategy: str, seed: int) -> None:
+def test_causality(strategy: Any, seed: int) -> None:
     random = Random(seed)
     market, params = random_market(seed), random_parameters(random)
     days = sorted({row["date"] for row in market.quotes if row["date"]})
@@ -85,10 +92,10 @@ def test_causality(strategy: str, seed: int) -> None:
     assert begun[0] == begun[1]
 
 
-@pytest.mark.parametrize("strategy", NAMED)
+@pytest.mark.parametrize("strategy", LAWFUL, ids=NAMES)
 @settings(max_examples=12, deadline=None)
 @given(seed=SEEDS)
-def test_a_market_cut_short_is_unchanged_before_the_cut(strategy: str, seed: int) -> None:
+def test_a_market_cut_short_is_unchanged_before_the_cut(strategy: Any, seed: int) -> None:
     random = Random(seed)
     market, params = random_market(seed), random_parameters(random)
     days = sorted({row["date"] for row in market.quotes if row["date"]})
@@ -109,10 +116,10 @@ def test_a_market_cut_short_is_unchanged_before_the_cut(strategy: str, seed: int
     assert [t for t in trades(whole) if t["exit_date"] < last] == [t for t in trades(part) if t["exit_date"] < last]
 
 
-@pytest.mark.parametrize("strategy", NAMED)
+@pytest.mark.parametrize("strategy", LAWFUL, ids=NAMES)
 @settings(max_examples=12, deadline=None)
 @given(seed=SEEDS)
-def test_conservation(strategy: str, seed: int) -> None:
+def test_conservation(strategy: Any, seed: int) -> None:
     params = random_parameters(Random(seed))
     outcome = outcome_of(random_market(seed), strategy, params)
     if len(outcome.equity):
@@ -120,10 +127,10 @@ def test_conservation(strategy: str, seed: int) -> None:
         assert outcome.equity[-1] == pytest.approx(params["capital"] + earned, abs=1e-6)
 
 
-@pytest.mark.parametrize("strategy", NAMED)
+@pytest.mark.parametrize("strategy", LAWFUL, ids=NAMES)
 @settings(max_examples=12, deadline=None)
 @given(seed=SEEDS, scale=st.sampled_from([2, 10]))
-def test_scale(strategy: str, seed: int, scale: int) -> None:
+def test_scale(strategy: Any, seed: int, scale: int) -> None:
     # Without splits, whose strikes are rounded to cents, and without strikes of less than one.
     market = replace(random_market(seed), splits=[])
     market = replace(market, quotes=[row for row in market.quotes if row["strike"] is None or row["strike"] > 0.01])
@@ -141,10 +148,10 @@ def test_scale(strategy: str, seed: int, scale: int) -> None:
         assert other["pnl"] == pytest.approx(one["pnl"] * scale, rel=1e-9, abs=1e-6)
 
 
-@pytest.mark.parametrize("strategy", NAMED)
+@pytest.mark.parametrize("strategy", LAWFUL, ids=NAMES)
 @settings(max_examples=12, deadline=None)
 @given(seed=SEEDS, ratio=st.sampled_from([2.0, 4.0, 0.5]))
-def test_a_split_changes_no_profit_of_what_is_open_across_it(strategy: str, seed: int, ratio: float) -> None:
+def test_a_split_changes_no_profit_of_what_is_open_across_it(strategy: Any, seed: int, ratio: float) -> None:
     random = Random(seed)
     market = replace(random_market(seed), splits=[])
     # Strikes that stay whole cents, and an ex-date within the market.
@@ -186,10 +193,10 @@ def _with_round_strike(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("cost", ["commission", "slippage"])
-@pytest.mark.parametrize("strategy", NAMED)
+@pytest.mark.parametrize("strategy", LAWFUL, ids=NAMES)
 @settings(max_examples=8, deadline=None)
 @given(seed=SEEDS)
-def test_costs_never_raise_the_profit_of_the_same_trade(strategy: str, cost: str, seed: int) -> None:
+def test_costs_never_raise_the_profit_of_the_same_trade(strategy: Any, cost: str, seed: int) -> None:
     market = random_market(seed)
     # No exit by profit or loss, so that costs do not move the exits.
     params = random_parameters(Random(seed)) | {"stop_loss": None, "profit_target": None, "capital": 1e9}
