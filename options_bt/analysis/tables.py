@@ -21,7 +21,7 @@ Format = Literal["table", "csv", "json", "parquet"]
 HEADLINE = ("trades", "win_rate", "total_pnl", "total_return", "sharpe", "max_drawdown", "profit_factor", "stale_days")
 """The metrics of the printed table, after the one that it is sorted by."""
 _DOLLARS = frozenset({"premium", "exit_cost", "pnl"})
-_PERCENT = frozenset({"win_rate", "total_return", "max_drawdown", "cagr", "exposure", "cvar_95"})
+PERCENT = frozenset({"win_rate", "total_return", "max_drawdown", "cagr", "exposure", "cvar_95"})
 _SHARES = frozenset({"share", "in_sample", "out_of_sample", "return_low", "return_high", "psr", "dsr"})
 _TWO_DIGITS = frozenset({*METRICS, *_DOLLARS, "efficiency", "distance"})
 _OF_WHAT = re.compile("^(train|test|best|mean)_(?=.)")
@@ -128,15 +128,16 @@ def job_text(run: Run, start: str) -> str:
     failure = next((failure for failure in run.failures() if failure.job == job), None)
     if failure is not None:
         return "\n".join([*blocks, f"Failed after {failure.attempts} attempts\n{failure.error}"])
-    return "\n".join([*blocks, f"Trades\n{text_table(_trade_lines(run.trades(job)))}"])
+    return "\n".join([*blocks, f"Trades\n{text_table(trade_lines(run.trades(job)))}"])
 
 
 def _listed(values: dict[str, object]) -> str:
     width = max(map(len, values), default=0)
-    return "".join(f"  {name:<{width}}  {_cell(name, value)}\n" for name, value in values.items()) or "  none\n"
+    return "".join(f"  {name:<{width}}  {cell_text(name, value)}\n" for name, value in values.items()) or "  none\n"
 
 
-def _trade_lines(trades: pl.DataFrame) -> pl.DataFrame:
+def trade_lines(trades: pl.DataFrame) -> pl.DataFrame:
+    """Give trades as people read them: a line each, with the legs as text such as ``-1x450.0p +1x445.0p``."""
     side = pl.when(pl.element().struct.field("side") == "short").then(pl.lit("-")).otherwise(pl.lit("+"))
     ratio, strike, right = (pl.element().struct.field(name) for name in ("ratio", "strike", "right"))
     leg = pl.format("{}{}x{}{}", side, ratio, strike, right.str.slice(0, 1))
@@ -166,7 +167,7 @@ def _metrics_that_differ(metrics: pl.DataFrame) -> pl.DataFrame:
     shown = metrics.filter(pl.col("metric").is_in(names), pl.col("same") < pl.col("jobs"))
     values = ("mean_a", "mean_b", "difference", "median_a", "median_b")
     written = (
-        pl.Series(name, [_cell(metric, value) for metric, value in shown.select("metric", name).iter_rows()], pl.String)
+        pl.Series(name, [cell_text(metric, value) for metric, value in shown.select("metric", name).iter_rows()], pl.String)
         for name in values
     )
     symbols = pl.format("{}:{}", "symbols_better", "symbols_worse").alias("symbols")
@@ -176,7 +177,7 @@ def _metrics_that_differ(metrics: pl.DataFrame) -> pl.DataFrame:
 
 def text_table(frame: pl.DataFrame, right: Sequence[str] = ()) -> str:
     """Give a frame as an aligned table: numbers, and the columns named, to the right; undefined as a dash."""
-    columns = [[_cell(name, value) for value in frame[name].to_list()] for name in frame.columns]
+    columns = [[cell_text(name, value) for value in frame[name].to_list()] for name in frame.columns]
     widths = [max(map(len, [name, *cells])) for name, cells in zip(frame.columns, columns, strict=True)]
     to_right = [frame[name].dtype.is_numeric() or name in right for name in frame.columns]
 
@@ -192,12 +193,13 @@ def text_table(frame: pl.DataFrame, right: Sequence[str] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(name: str, value: object) -> str:
+def cell_text(name: str, value: object) -> str:
+    """Give a value of the column `name` as text: shares as percent, other metrics with two digits, null as a dash."""
     if value is None:
         return "-"
     if not isinstance(value, float):
         return str(value)
     name = _OF_WHAT.sub("", name)
-    if name in _PERCENT or name in _SHARES:
+    if name in PERCENT or name in _SHARES:
         return f"{value:.2%}"
     return f"{value:,.2f}" if name in _TWO_DIGITS else f"{value:.12g}"
