@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -145,6 +145,7 @@ def run(
     from options_bt.analysis.tables import data_text, failures_table, headline, ranked, text_table
     from options_bt.analysis.walk_forward import walk_forward
     from options_bt.analysis.walk_forward_text import walk_forward_text
+    from options_bt.report.after_run import report_of
     from options_bt.runner.run import run_job
     from options_bt.runner.summary import times_text
 
@@ -179,6 +180,8 @@ def run(
         if sources := price_sources(opened.results()):
             click.echo(price_sources_text(sources))
         click.echo(f"{times_text(summary)}Results: {summary.path}/results.parquet")
+        text, written = report_of(opened)
+        click.echo(text, err=not written)
     raise SystemExit(summary.exit_code)
 
 
@@ -187,12 +190,7 @@ def run(
 @WORKERS
 @click.option("--first", type=click.IntRange(min=0), default=5, show_default=True, help="How many jobs to list.")
 @CACHE
-def plan(
-    job: JobFile,
-    workers: int | str | None,
-    first: int,
-    cache: Path,
-) -> None:
+def plan(job: JobFile, workers: int | str | None, first: int, cache: Path) -> None:
     """Show what JOBFILE would run and the data it needs; run and write nothing."""
     from options_bt.job.planner import Plan
     from options_bt.runner.preview import preview
@@ -342,6 +340,34 @@ def show(run: Path, job: str) -> None:
     click.echo(job_text(open_run(_run_folder(run)), job), nl=False)
 
 
+@cli.command(cls=_Examples, epilog="options-bt report runs/grid")
+@RUN
+@click.option("--output", type=_FOLDER, metavar="FILE", help="Where to write the page; report.html in RUN by default.")
+@click.option(
+    "--images",
+    type=click.Choice(["svg", "png"]),
+    help="Write each chart as an image too, into `images` beside the page.",
+)
+def report(run: Path, output: Path | None, images: Literal["svg", "png"] | None) -> None:
+    """Write the report of RUN (a run folder): one HTML page that opens offline, in any browser.
+
+    `run` writes it too when it ends. The images are drawn by Chrome or Chromium, which must be there for them.
+    """
+    from options_bt.analysis.opened import open_run
+    from options_bt.report.after_run import report_file
+    from options_bt.report.html import write_report
+
+    opened = open_run(_run_folder(run))
+    path = output or report_file(opened)
+    write_report(opened, path)
+    click.echo(f"Report: {path}")
+    if images:
+        from options_bt.report.images import write_images
+
+        written = write_images(opened, path.parent / "images", images)
+        click.echo(f"Images: {len(written)} in {path.parent / 'images'}")
+
+
 @cli.command(cls=_Examples, epilog="options-bt compare runs/grid runs/grid-again")
 @click.argument("run_a", type=_FOLDER)
 @click.argument("run_b", type=_FOLDER)
@@ -389,11 +415,7 @@ def data() -> None:
 @_takes_job
 @QUIET
 @CACHE
-def data_pull(
-    job: JobFile,
-    quiet: bool,
-    cache: Path,
-) -> None:
+def data_pull(job: JobFile, quiet: bool, cache: Path) -> None:
     """Bring what JOBFILE needs and the cache lacks, and build its markets."""
     _verbosity(quiet, verbose=False)
     from options_bt.runner.run import pull_job

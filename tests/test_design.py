@@ -12,7 +12,7 @@ import pytest
 from options_bt.engine import kernel, legs, modelled, positions
 
 PACKAGE = Path(__file__).parents[1] / "options_bt"
-FLOW = ("job", "data", "engine", "runner", "analysis")
+FLOW = ("job", "data", "engine", "runner", "analysis", "report")
 MODULES = sorted(path for room in FLOW for path in (PACKAGE / room).rglob("*.py"))
 
 

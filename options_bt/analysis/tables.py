@@ -167,7 +167,9 @@ def _metrics_that_differ(metrics: pl.DataFrame) -> pl.DataFrame:
     shown = metrics.filter(pl.col("metric").is_in(names), pl.col("same") < pl.col("jobs"))
     values = ("mean_a", "mean_b", "difference", "median_a", "median_b")
     written = (
-        pl.Series(name, [cell_text(metric, value) for metric, value in shown.select("metric", name).iter_rows()], pl.String)
+        pl.Series(
+            name, [cell_text(metric, value) for metric, value in shown.select("metric", name).iter_rows()], pl.String
+        )
         for name in values
     )
     symbols = pl.format("{}:{}", "symbols_better", "symbols_worse").alias("symbols")

@@ -24,14 +24,14 @@ def walk_forward_text(run: Run, answer: WalkForward, most: int | None = None) ->
     """
     start, end = answer.out_of_sample.select("start", "end").row(-1)
     blocks = [
-        "\n".join([_heading(run, answer), *_what_is_missing(answer)]) + "\n",
-        _listed(_choices(answer), most, f"options-bt walk-forward {run.path}"),
+        "\n".join([_heading(run, answer), *remarks(answer)]) + "\n",
+        _listed(listed_choices(answer), most, f"options-bt walk-forward {run.path}"),
         f"Out of sample{f', {start} to {end}' if start else ''}:\n"
-        + _listed(_accounts(answer), most, f"options-bt walk-forward {run.path}"),
+        + _listed(listed_accounts(answer), most, f"options-bt walk-forward {run.path}"),
     ]
     if answer.axes:
-        blocks.append("Chosen values:\n" + text_table(_of_all(answer, answer.values)))
-        blocks.append("Successive windows with the same choice:\n" + text_table(_stayed(answer)))
+        blocks.append("Chosen values:\n" + text_table(listed_values(answer)))
+        blocks.append("Successive windows with the same choice:\n" + text_table(listed_stability(answer)))
     return "\n".join(blocks)
 
 
@@ -42,7 +42,7 @@ def _heading(run: Run, answer: WalkForward) -> str:
     return f"{run.job.name}, chosen in training by {answer.by}{how}, and the test that follows:"
 
 
-def _what_is_missing(answer: WalkForward) -> list[str]:
+def remarks(answer: WalkForward) -> list[str]:
     """Give a line for each thing that the answer lacks, and how good the choices were."""
     choices = answer.choices
     chosen = choices["score"].count()
@@ -67,7 +67,8 @@ def _listed(frame: pl.DataFrame, most: int | None, command: str) -> str:
     return f"{text_table(frame.head(most))}and {frame.height - most} more: {command}\n"
 
 
-def _choices(answer: WalkForward) -> pl.DataFrame:
+def listed_choices(answer: WalkForward) -> pl.DataFrame:
+    """Give the choices: a row a symbol and window, with what the test gave and what its best would have been."""
     mean = [pl.col("score").alias(f"mean_{answer.by}")] if answer.plateau or answer.pooled else []
     return answer.choices.select(
         "symbol",
@@ -85,7 +86,7 @@ def _choices(answer: WalkForward) -> pl.DataFrame:
     )
 
 
-def _accounts(answer: WalkForward) -> pl.DataFrame:
+def listed_accounts(answer: WalkForward) -> pl.DataFrame:
     """Give the accounts, that of all symbols first."""
     accounts = answer.out_of_sample.select(
         pl.col("symbol").fill_null("all"),
@@ -97,13 +98,19 @@ def _accounts(answer: WalkForward) -> pl.DataFrame:
     return pl.concat([accounts.tail(1), accounts.head(-1)])
 
 
+def listed_values(answer: WalkForward) -> pl.DataFrame:
+    """Give how often each value was chosen, over all symbols."""
+    return _of_all(answer, answer.values)
+
+
 def _of_all(answer: WalkForward, frame: pl.DataFrame) -> pl.DataFrame:
     """Give the rows over all symbols; where one choice serves them all, those of any of them."""
     symbol = frame["symbol"][0] if answer.pooled else None
     return frame.filter(pl.col("symbol").eq_missing(symbol)).drop("symbol")
 
 
-def _stayed(answer: WalkForward) -> pl.DataFrame:
+def listed_stability(answer: WalkForward) -> pl.DataFrame:
+    """Give in how many pairs of successive windows the choice stayed, and how far it moved, over all symbols."""
     return _of_all(answer, answer.stability).select(
         pl.col("axis").fill_null("all axes"),
         pl.format("{} of {}", "same", "pairs").alias("same"),

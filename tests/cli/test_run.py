@@ -36,7 +36,7 @@ def test_run_prints_news_the_best_and_where_the_results_are(command: Command, sm
     assert rest[2].split()[:4] == ["job", "symbol", "delta", "sharpe"]
     sharpes = [float(line.split()[3]) for line in rest[4:8]]
     assert sharpes == sorted(sharpes, reverse=True)
-    data, prices, warning, times, results = [line for line in rest[8:] if line]
+    data, prices, warning, times, results, report = [line for line in rest[8:] if line]
     assert re.fullmatch(
         r"Prices: of [\d,]+ position-days \d+% have a modelled leg and 0% no .* at modelled prices\.", prices
     )
@@ -47,6 +47,7 @@ def test_run_prints_news_the_best_and_where_the_results_are(command: Command, sm
         rf"Time: {seconds} pull, {seconds} build, {seconds} backtests \({seconds} of work\), {seconds} writing", times
     )
     assert results == "Results: runs/small-quick/results.parquet"
+    assert report == "Report: runs/small-quick/report.html"
     assert Path("runs/small-quick/results.parquet").read_bytes() == (small_run.path / "results.parquet").read_bytes()
 
 

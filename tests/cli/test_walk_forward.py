@@ -31,7 +31,7 @@ def test_a_run_with_windows_ends_with_the_choices(command: Command) -> None:
     assert answer.code == 0
     assert "walk, chosen in training by sharpe, and the test that follows:" in answer.lines
     assert "Out of sample, 2023-07-03 to 2024-12-31:" in answer.lines
-    assert answer.lines[-1] == "Results: runs/walk/results.parquet"
+    assert answer.lines[-2:] == ["Results: runs/walk/results.parquet", "Report: runs/walk/report.html"]
 
 
 def test_a_run_with_windows_ends_with_so_many_as_are_asked_for(command: Command) -> None:

@@ -40,14 +40,15 @@ def sentence(found: Overfitting) -> str:
 
 def overfitting_text(found: Overfitting) -> str:
     """Give the statistics as text: the sentence, a table of the numbers, a table of the best trials."""
-    parts = [sentence(found), text_table(_numbers(found))]
+    parts = [sentence(found), text_table(numbers_table(found))]
     if found.top.height:
         rounded = found.top.with_columns(pl.col("sharpe_low", "sharpe_high", "track_years").round(2))
         parts.append(f"The best by Sharpe ratio, with {LEVEL:.0%} intervals:\n{text_table(rounded)}")
     return "\n".join(parts)
 
 
-def _numbers(found: Overfitting) -> pl.DataFrame:
+def numbers_table(found: Overfitting) -> pl.DataFrame:
+    """Give ``number, value, what it is``: each statistic as text, with a plain-word explanation."""
     rows = [
         ("trials", f"{found.trials:,}", "combinations on symbols, all their backtests done"),
         ("left out", f"{found.left_out:,}", "combinations with a backtest that failed or has not run"),

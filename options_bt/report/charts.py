@@ -1,0 +1,211 @@
+"""The charts as plain figures of plotly.js, without colours of text and ground: the page has those of its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from options_bt.report.parts import Figure
+
+COLORS = ("#2a7ac7", "#c2571a", "#15875f", "#b04a8f", "#8a6d1a", "#7560c9", "#c43d4b", "#2b8793")
+"""Of the series, in their order: each stands out from a white and from a dark ground."""
+DASHES = ("solid", "dash", "dot")
+DIVERGING = [[0, "#b2563a"], [0.5, "#f5f2ec"], [1, "#2a6fb0"]]
+"""From below zero to above it, told apart by the colour-blind too."""
+SEQUENTIAL = [[0, "#f5f2ec"], [1, "#2a6fb0"]]
+"""For values that are all on one side of zero."""
+_MARGIN = {"l": 64, "r": 16, "t": 16, "b": 48}
+_LEGEND = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
+
+
+def label(text: object) -> str:
+    """Give a text as plotly.js shows it: it would read tags in it."""
+    return escape(str(text), quote=False)
+
+
+def _layout(height: int, **layout: Any) -> dict[str, Any]:
+    return {"height": height, "margin": _MARGIN, "colorway": list(COLORS), "legend": _LEGEND} | layout
+
+
+def _title(text: str) -> dict[str, Any]:
+    return {"title": {"text": label(text)}, "automargin": True}
+
+
+def equity_chart(equity: Mapping[str, pl.DataFrame], capital: Mapping[str, float]) -> Figure:
+    """Give the equity of some jobs over their drawdowns, by date.
+
+    Parameters
+    ----------
+    equity : mapping of str to polars.DataFrame
+        Name of a job to its ``date, equity``.
+    capital : mapping of str to float
+        What each began with: the first peak.
+    """
+    traces = []
+    for number, (name, rows) in enumerate(equity.items()):
+        dates = [f"{day:%Y-%m-%d}" for day in rows["date"]]
+        drawdown = drawdowns(rows["equity"], capital[name])
+        line = {"color": COLORS[number % len(COLORS)], "dash": DASHES[number // len(COLORS) % 3], "width": 1.8}
+        common = {
+            "type": "scatter",
+            "mode": "lines",
+            "x": dates,
+            "name": label(name),
+            "line": line,
+            "legendgroup": name,
+        }
+        traces += [
+            common | {"y": rows["equity"].round(2).to_list(), "hovertemplate": "$%{y:,.0f}"},
+            common
+            | {"y": drawdown.round(5).to_list(), "hovertemplate": "%{y:.2%}", "yaxis": "y2", "showlegend": False},
+        ]
+    return {
+        "data": traces,
+        "layout": _layout(
+            520 + 22 * len(equity),
+            hovermode="x unified",
+            xaxis={"anchor": "y2", "type": "date"},
+            yaxis=_title("equity, $") | {"domain": [0.38, 1], "tickformat": ",.0f"},
+            yaxis2=_title("drawdown") | {"domain": [0.06, 0.32], "tickformat": ".1%"},
+        ),
+    }
+
+
+def drawdowns(equity: pl.Series, capital: float) -> pl.Series:
+    """Give the fall from the running peak, as a fraction of it and negative; the capital is the first peak."""
+    peak = pl.concat([pl.Series([capital]), equity]).cum_max()[1:]
+    return equity / peak - 1
+
+
+def heatmap_chart(
+    x: tuple[str, Sequence[str]], y: tuple[str, Sequence[str]], values: Sequence[Sequence[float | None]], form: str
+) -> Figure:
+    """Give a heatmap.
+
+    Parameters
+    ----------
+    x, y : (str, sequence of str)
+        Name and values of an axis.
+    values : sequence of sequences of float
+        A row for each value of `y`; None is an empty cell.
+    form : str
+        How a value is written, as a d3-format.
+    """
+    found = [value for row in values for value in row if value is not None]
+    both = min(found, default=0) < 0 < max(found, default=0)
+    trace = {
+        "type": "heatmap",
+        "x": list(map(label, x[1])),
+        "y": list(map(label, y[1])),
+        "z": [list(row) for row in values],
+        "texttemplate": f"%{{z:{form}}}",
+        "hovertemplate": f"{label(x[0])} %{{x}}<br>{label(y[0])} %{{y}}<br>%{{z:{form}}}<extra></extra>",
+        "colorscale": DIVERGING if both else SEQUENTIAL,
+        "zmid": 0 if both else None,
+        "xgap": 2,
+        "ygap": 2,
+        "hoverongaps": False,
+        "showscale": False,
+    }
+    return {
+        "data": [trace],
+        "layout": _layout(
+            110 + max(230, 34 * len(y[1])),
+            xaxis=_title(x[0]) | {"type": "category"},
+            yaxis=_title(y[0]) | {"type": "category", "autorange": "reversed"},
+        ),
+    }
+
+
+def spread_chart(axis: str, metric: str, values: pl.DataFrame) -> Figure:
+    """Give how a metric spreads for each value of an axis: boxes from quartile to quartile, whiskers to the ends.
+
+    Parameters
+    ----------
+    axis, metric : str
+    values : polars.DataFrame
+        A row for each value of the axis: ``<axis>, lowest, quarter, median, three quarters, highest``.
+    """
+    boxes = {
+        "lowerfence": "lowest",
+        "q1": "quarter",
+        "median": "median",
+        "q3": "three quarters",
+        "upperfence": "highest",
+    }
+    trace = {"type": "box", "x": [label(value) for value in values[axis]], "name": label(metric)} | {
+        name: values[column].to_list() for name, column in boxes.items()
+    }
+    return {
+        "data": [trace],
+        "layout": _layout(340, showlegend=False, xaxis=_title(axis) | {"type": "category"}, yaxis=_title(metric)),
+    }
+
+
+def profit_chart(profits: Sequence[float]) -> Figure:
+    """Give how the profits and losses of trades are spread, in dollars."""
+    sides = {"losses": [one for one in profits if one < 0], "profits": [one for one in profits if one >= 0]}
+    width = max((abs(one) for one in profits), default=1.0) / 15 or 1.0
+    traces = [
+        {
+            "type": "histogram",
+            "x": values,
+            "name": name,
+            "marker": {"color": COLORS[number], "pattern": {"shape": "/" if name == "losses" else ""}},
+            "xbins": {"start": -15 * width, "end": 15 * width + width, "size": width},
+            "hovertemplate": "$%{x}: %{y} trades<extra></extra>",
+        }
+        for number, (name, values) in enumerate(reversed(sides.items()))
+    ]
+    return {
+        "data": traces,
+        "layout": _layout(320, barmode="overlay", xaxis=_title("P/L of a trade, $"), yaxis=_title("trades")),
+    }
+
+
+def odds_chart(logits: NDArray[np.float64]) -> Figure:
+    """Give how the log odds of a choice's rank out of sample are spread: at or below 0 it is in the worse half."""
+    end = max(float(np.abs(logits).max()), 0.1)
+    counts, edges = np.histogram(logits, bins=np.linspace(-end, end, 31))
+    middles, width = ((edges[:-1] + edges[1:]) / 2).round(4), float(edges[1] - edges[0])
+    sides = {"better half": middles > 0, "worse half": middles <= 0}
+    traces = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": middles[side].tolist(),
+            "y": (counts[side] / len(logits)).round(5).tolist(),
+            "width": width,
+            "marker": {"color": COLORS[number], "pattern": {"shape": "/" if number else ""}},
+            "hovertemplate": "%{x:.2f}: %{y:.1%} of the splits<extra></extra>",
+        }
+        for number, (name, side) in enumerate(sides.items())
+    ]
+    axes = {"xaxis": _title("log odds of the rank out of sample"), "yaxis": _title("splits") | {"tickformat": ".0%"}}
+    return {"data": traces, "layout": _layout(340, **axes)}
+
+
+def count_chart(counts: Mapping[str, int], what: str) -> Figure:
+    """Give how often each of some names occurs, as bars."""
+    names = [label(name) for name in counts]
+    trace = {
+        "type": "bar",
+        "orientation": "h",
+        "y": names,
+        "x": list(counts.values()),
+        "text": list(counts.values()),
+        "hovertemplate": "%{y}: %{x}<extra></extra>",
+    }
+    return {
+        "data": [trace],
+        "layout": _layout(
+            110 + 34 * len(names),
+            xaxis=_title(what),
+            yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
+        ),
+    }

@@ -1,0 +1,111 @@
+"""The first section: what was run on what, how good the best is, and how far its prices can be trusted."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from options_bt.analysis.overfitting.text import sentence
+from options_bt.analysis.tables import HEADLINE, cell_text, data_text
+from options_bt.job.objectives import LOWER_IS_BETTER
+from options_bt.report.parts import Facts, Section
+from options_bt.report.quality import price_shares, refusal_counts
+from options_bt.report.run_data import RunData
+
+_SIMULATED = (
+    "The prices are simulated: this page shows how the program works, and nothing about any strategy or any symbol."
+)
+
+
+def headline(data: RunData) -> Section:
+    """Give the headline."""
+    paragraphs = (*_verdict(data), *_best(data), _what(data), *_prices(data), data_text(data.run.info))
+    return Section("headline", "In short", paragraphs, (_facts(data),), _SIMULATED if data.simulated else "")
+
+
+def _verdict(data: RunData) -> tuple[str, ...]:
+    if data.luck is not None:
+        return (sentence(data.luck),)
+    if not data.done.height:
+        return ()
+    return (f"Whether the best is better than luck tells: options-bt overfitting {data.run.path}",)
+
+
+def counted(number: int, noun: str) -> str:
+    """Give a number with its noun, as ``1 trade`` or ``1,200 trades``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _what(data: RunData) -> str:
+    job = data.run.job
+    axes = [f"{name} ({', '.join(map(_value, values))})" for name, values in job.grid if len(values) > 1]
+    symbols = ", ".join(job.symbols[:8]) + (f" and {len(job.symbols) - 8} more" if len(job.symbols) > 8 else "")
+    over = f" over {' and '.join(axes)}" if axes else ""
+    windows = f" in {counted(len(data.run.plan.spans) // 2, 'walk-forward window')}" if job.windows else ""
+    strategies = dict(job.grid).get("strategy", ())
+    strategy = job.strategy.name if not strategies else counted(len(strategies), "strategy").replace("ys", "ies")
+    return (
+        f"{counted(data.total, 'backtest')} of {strategy} on {symbols}, {job.period.start} to {job.period.end}"
+        f"{windows}{over}. {_state(data)}"
+    )
+
+
+def _value(value: object) -> str:
+    return str(getattr(value, "name", value))
+
+
+def _state(data: RunData) -> str:
+    left = data.total - data.ranked.height
+    failed = data.ranked.height - data.done.height
+    if left:
+        return f"The run is not finished: {counted(left, 'backtest')} to go; {failed:,} failed."
+    return f"{counted(failed, 'backtest')} failed; the others are done." if failed else "All are done."
+
+
+def _best(data: RunData) -> tuple[str, ...]:
+    done, objective = data.done, data.objective
+    if not done.height:
+        return ("No backtest is done, so that there is nothing to rank.",)
+    if not done["trades"].sum():
+        reasons = refusal_counts(data)
+        why = f" What stood in the way most often: {next(iter(reasons))}, see Refusals." if reasons else ""
+        return (f"No backtest made a single trade.{why}",)
+    if done[objective].null_count() == done.height:
+        return (f"{objective} is undefined for every backtest, so that there is no best one.",)
+    best = data.top.row(0, named=True)
+    others = [name for name in HEADLINE[:6] if name != objective and best[name] is not None]
+    figures = ", ".join(f"{name} {cell_text(name, best[name])}" for name in [objective, *others])
+    sentences = (f"Best by {objective}: {data.name(best['job'])} with {figures}.",)
+    return sentences if done.height == 1 else (*sentences, _field(done, objective))
+
+
+def _field(done: pl.DataFrame, objective: str) -> str:
+    """Tell how the best compares with all the others."""
+    median = cell_text(objective, done[objective].median())
+    lost = done.filter(pl.col("total_pnl") < 0).height
+    side = "lowest" if objective in LOWER_IS_BETTER else "highest"
+    return (
+        f"It is the {side} of {done.height:,}: their median {objective} is {median}, and {lost:,} of them lost money."
+    )
+
+
+def _prices(data: RunData) -> tuple[str, ...]:
+    shares = price_shares(data)
+    if shares is None:
+        return ()
+    return (
+        f"On {shares['stale']:.1%} of the days of open positions a leg had no quote and no modelled price, so that the "
+        f"position kept its last prices and could not be closed; on {shares['modelled']:.1%} the price of a leg was "
+        f"modelled, and {shares['modelled exits']:.1%} of the trades ended at such a price.",
+    )
+
+
+def _facts(data: RunData) -> Facts:
+    done, objective = data.done, data.objective
+    facts = [("backtests done", f"{done.height:,} of {data.total:,}")]
+    if done.height and data.top[objective][0] is not None:
+        facts += [(f"best {objective}", cell_text(objective, data.top[objective][0]))]
+        facts += [(f"median {objective}", cell_text(objective, done[objective].median()))] if done.height > 1 else []
+    shares = price_shares(data)
+    facts += [("trades", f"{done['trades'].sum():,}")] if done.height else []
+    facts += [("stale prices", f"{shares['stale']:.1%}")] if shares else []
+    return Facts(tuple(facts))

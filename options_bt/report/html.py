@@ -1,0 +1,109 @@
+"""The page: every section in its order, in one file that asks nothing of any network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from options_bt.analysis.opened import Run
+from options_bt.errors import MissingExtraError
+from options_bt.report.grids import heatmaps, sensitivity
+from options_bt.report.headline import headline
+from options_bt.report.honesty import forward, luck
+from options_bt.report.jobs import curves, details, ranking
+from options_bt.report.parts import Section, charts_of
+from options_bt.report.quality import data_quality, failures, refusals
+from options_bt.report.reproduction import reproduction
+from options_bt.report.run_data import RunData, gathered
+from options_bt.storage import write_atomically
+
+SECTIONS: tuple[Callable[[RunData], Section | None], ...] = (
+    headline,
+    ranking,
+    heatmaps,
+    sensitivity,
+    curves,
+    details,
+    forward,
+    luck,
+    failures,
+    refusals,
+    data_quality,
+    reproduction,
+)
+"""Each gives its section from the data of a run, or None where the run has nothing to show there."""
+
+
+def sections_of(run: Run) -> list[Section]:
+    """Give the sections of a run's page.
+
+    Raises
+    ------
+    RunFolderError
+        When no backtest has ended yet, or files are lost.
+    """
+    data = gathered(run)
+    return [section for make in SECTIONS if (section := make(data)) is not None]
+
+
+def page(run: Run) -> str:
+    """Give the report of a run as one HTML page.
+
+    The page holds all that it needs, and its Content-Security-Policy forbids every request and every script but its
+    own two, which it names by their hashes.
+
+    Raises
+    ------
+    MissingExtraError
+        Without plotly and jinja2.
+    RunFolderError
+        When no backtest has ended yet, or files are lost.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise MissingExtraError("Reports", str(error.name).partition(".")[0], "report") from None
+    sections = sections_of(run)
+    templates = files("options_bt.report") / "templates"
+    scripts = [get_plotlyjs(), (templates / "report.js").read_text()]
+    environment = Environment(
+        loader=PackageLoader("options_bt.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # in the order of the data
+    return environment.get_template("page.html").render(
+        title=run.job.name,
+        version=version("options-bt"),
+        made=datetime.now(UTC),
+        sections=sections,
+        figures={chart.id: chart.figure for chart in charts_of(sections)},
+        style=(templates / "report.css").read_text(),
+        scripts=scripts,
+        hashes=" ".join(f"'sha256-{_digest(script)}'" for script in scripts),
+    )
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(sha256(script.encode()).digest()).decode()
+
+
+def write_report(run: Run, path: Path) -> None:
+    """Write the report of a run to `path`.
+
+    Raises
+    ------
+    MissingExtraError, RunFolderError
+        As `page`.
+    StorageError
+        When the disk refuses.
+    """
+    write_atomically(path, page(run).encode())

@@ -1,0 +1,76 @@
+"""The charts of a report as images, drawn by Chrome or Chromium through kaleido."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from options_bt.analysis.opened import Run
+from options_bt.errors import InputError, MissingExtraError
+from options_bt.report.html import sections_of
+from options_bt.report.parts import Chart, charts_of
+from options_bt.storage import storage_errors
+
+WIDTH = 900
+"""Of an image, in pixels."""
+
+
+def write_images(run: Run, folder: Path, form: Literal["svg", "png"]) -> list[Path]:
+    """Write every chart of a run's report into a folder, as ``<id of the chart>.<form>``.
+
+    Parameters
+    ----------
+    run : Run
+    folder : Path
+        Made where it is missing; other files in it stay.
+    form : {'svg', 'png'}
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    InputError
+        When there is no Chrome or Chromium.
+    MissingExtraError
+        Without kaleido.
+    StorageError
+        When the disk refuses.
+    """
+    charts = charts_of(sections_of(run))
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        draw(charts, folder, form)
+    return [folder / f"{chart.id}.{form}" for chart in charts]
+
+
+def draw(charts: list[Chart], folder: Path, form: Literal["svg", "png"]) -> None:
+    """Draw charts into a folder, each under its id.
+
+    Raises
+    ------
+    InputError, MissingExtraError
+        As `write_images`.
+    """
+    try:
+        import kaleido
+        from choreographer.errors import ChromeNotFoundError
+    except ImportError as error:
+        raise MissingExtraError("Images of charts", str(error.name).partition(".")[0], "report") from None
+    try:
+        # MathJax would be fetched from the network.
+        kaleido.write_fig_from_object_sync([_drawn(chart, folder, form) for chart in charts], kopts={"mathjax": False})
+    except ChromeNotFoundError:
+        raise InputError(
+            "images are drawn by Chrome or Chromium, and none was found; on Debian and Ubuntu: apt install chromium; "
+            "elsewhere install Chrome, or name it in BROWSER_PATH"
+        ) from None
+
+
+def _drawn(chart: Chart, folder: Path, form: str) -> dict[str, Any]:
+    layout = chart.figure["layout"]
+    margin = layout["margin"] | {"t": 60}
+    figure = chart.figure | {"layout": layout | {"title": {"text": chart.title}, "margin": margin}}
+    opts = {"format": form, "width": WIDTH, "height": layout["height"] + 44, "scale": 2 if form == "png" else 1}
+    return {"fig": figure, "path": folder / f"{chart.id}.{form}", "opts": opts}
