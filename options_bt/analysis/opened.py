@@ -189,6 +189,12 @@ class Run:
         hint = nearest(start, jobs) if len(jobs) <= 10_000 else ""
         raise RunFolderError(f"{self.path} has no job {start!r}{hint}; `options-bt results {self.path}` lists them")
 
+    def _repr_html_(self) -> str:
+        """Give what a notebook shows."""
+        from options_bt.analysis.notebook import run_html  # it reads runs
+
+        return run_html(self)
+
     def _ledger(self) -> Ledger:
         return Ledger(self._folder.ledger, read_only=True)
 
