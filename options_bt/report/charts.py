@@ -69,7 +69,7 @@ def equity_chart(equity: Mapping[str, pl.DataFrame], capital: Mapping[str, float
         "layout": _layout(
             520 + 22 * len(equity),
             hovermode="x unified",
-            xaxis={"anchor": "y2", "type": "date"},
+            xaxis={"anchor": "y2", "type": "date", "hoverformat": "%Y-%m-%d"},
             yaxis=_title("equity, $") | {"domain": [0.38, 1], "tickformat": ",.0f"},
             yaxis2=_title("drawdown") | {"domain": [0.06, 0.32], "tickformat": ".1%"},
         ),
@@ -170,9 +170,11 @@ def profit_chart(profits: Sequence[float]) -> Figure:
 
 def odds_chart(logits: NDArray[np.float64]) -> Figure:
     """Give how the log odds of a choice's rank out of sample are spread: at or below 0 it is in the worse half."""
-    end = max(float(np.abs(logits).max()), 0.1)
-    counts, edges = np.histogram(logits, bins=np.linspace(-end, end, 31))
-    middles, width = ((edges[:-1] + edges[1:]) / 2).round(4), float(edges[1] - edges[0])
+    end = max(float(np.abs(logits).max()), 0.1) * (1 + 1e-9)
+    width = end / 15
+    # numpy's bins have their lower end: turned round, that of 0 lies on the side of the worse.
+    counts = np.histogram(-logits, bins=np.arange(-15, 16) * width)[0][::-1]
+    middles = ((np.arange(-15, 15) + 0.5) * width).round(4)
     sides = {"better half": middles > 0, "worse half": middles <= 0}
     traces = [
         {

@@ -107,7 +107,16 @@ def test_hovering_over_the_equity_shows_every_line(look: Look) -> None:
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 120)
     label = page.locator("#chart-equity .hoverlayer")
     expect(label).to_contain_text(re.compile(r"SPY, delta 0\.15 ?: \$\d+,\d{3}"))
-    assert len(re.findall(r"\$\d+,\d{3}", label.text_content() or "")) == 4
+    text = label.text_content() or ""
+    assert len(re.findall(r"\$\d+,\d{3}", text)) == 4
+    assert re.search(r"20\d\d-\d\d-\d\d", text)
+
+
+def test_no_button_of_a_chart_would_send_it_anywhere(look: Look) -> None:
+    buttons = look("whole").page.locator(".modebar-btn")
+    titles = {button.get_attribute("data-title") for button in buttons.all()}
+    assert "Download plot as a PNG" in titles
+    assert not [title for title in titles if re.search("share|cloud|studio|upload|edit", title or "", re.I)]
 
 
 def test_the_cells_of_the_heatmap_are_those_of_the_results(look: Look, whole: Run) -> None:
@@ -189,10 +198,9 @@ def test_on_paper_tables_are_whole(look: Look) -> None:
 def test_nothing_but_a_table_scrolls_sideways_on_a_narrow_screen(look: Look, kind: str) -> None:
     seen = look(kind)
     seen.page.set_viewport_size({"width": 360, "height": 740})
-    expect(seen.page.locator(".main-svg").first).to_be_visible()
-    assert seen.page.evaluate("document.documentElement.scrollWidth") == 360
     for chart in seen.page.locator(".chart:visible .main-svg:first-child").all():
         expect(chart).to_have_css("width", re.compile(r"^3[0-4]\d(\.\d+)?px$"))
+    assert seen.page.evaluate("document.documentElement.scrollWidth") == 360
     seen.page.set_viewport_size({"width": 1280, "height": 720})
     seen.expect_silence()
 

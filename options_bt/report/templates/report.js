@@ -60,7 +60,8 @@
       },
     };
   }
-  const config = { responsive: true, displaylogo: false };
+  // plotly.js would offer to upload a chart to its makers.
+  const config = { responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "" };
   function draw(div) {
     const { data, layout } = figures[div.dataset.figure];
     const own = { template: theme(), dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom" };
