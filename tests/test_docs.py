@@ -19,10 +19,12 @@ from options_bt.job.parameters import FIELDS
 from options_bt.job.predicates import FEATURES
 from options_bt.job.reading import read_job
 from options_bt.job.strategies import STRATEGIES
+from tests.report.browser import require_chromium
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BIN = Path(sys.executable).parent
+REPORT = sorted((ROOT / "options_bt" / "report").glob("*.py"))
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -65,6 +67,7 @@ def test_every_make_target_works(target: str, workplace: Path) -> None:
     if target != "help":
         assert "by sharpe" in done.stdout
         assert "results.parquet" in done.stdout
+        assert "report.html" in done.stdout
 
 
 def test_the_make_commands_shown_are_targets() -> None:
@@ -96,6 +99,25 @@ def test_every_job_file_shown_is_valid(page: Path) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_example_prints_what_is_shown(workplace: Path) -> None:
+    require_chromium()
+    example = [sys.executable, str(ROOT / "docs" / "example.py")]
+    done = subprocess.run(example, cwd=workplace, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"```\n{done.stdout}```\n" in (ROOT / "docs" / "report.md").read_text()
+    for picture in ("heatmap", "equity"):
+        assert (workplace / "example" / "images" / f"{picture}.svg").is_file()
+        assert (ROOT / "docs" / f"example-{picture}.svg").is_file()
+
+
+def test_every_section_of_a_report_is_documented() -> None:
+    text = (ROOT / "docs" / "report.md").read_text()
+    titles = re.findall(r"Section\(\s*\"[a-z-]+\",\s*\"([^\"]+)\"", "".join(map(Path.read_text, REPORT)))
+    assert len(titles) == 12
+    for title in titles:
+        assert f"| {title} |" in text
 
 
 def test_every_parameter_strategy_and_feature_is_documented() -> None:
