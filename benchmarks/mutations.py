@@ -137,6 +137,8 @@ def main() -> None:
         folder = Path(place) / "main"
         left_out = shutil.ignore_patterns(".git", ".venv", "runs", "cache", "__pycache__", ".*_cache")
         shutil.copytree(ROOT, folder, ignore=left_out)
+        if test := caught_by(Fault("none", KERNEL, "simulate", "simulate"), folder):
+            raise SystemExit(f"{test} fails without any fault")
         for fault in FAULTS:
             test = caught_by(fault, folder)
             missed += not test
