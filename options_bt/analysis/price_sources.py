@@ -13,6 +13,14 @@ MODELLED_HIGH = 0.50
 """Share of exits at modelled prices above which a run warns."""
 
 
+SHARES = {
+    "stale": pl.col("stale_days").sum() / pl.col("quote_days").sum(),
+    "modelled": pl.col("modelled_days").sum() / pl.col("quote_days").sum(),
+    "modelled exits": (pl.col("modelled_exit_rate") * pl.col("trades")).sum() / pl.col("trades").sum(),
+}
+"""Over rows of `Run.results`: of the days of open positions, and of the trades; NaN where there are none."""
+
+
 class PriceSources(NamedTuple):
     """What the prices of a run's positions came from.
 
@@ -45,12 +53,8 @@ def price_sources(results: pl.DataFrame) -> PriceSources | None:
     results : polars.DataFrame
         Rows of `Run.results`.
     """
-    days, stale, modelled, exits, trades = results.select(
-        pl.col("quote_days", "stale_days", "modelled_days").sum(),
-        (pl.col("modelled_exit_rate") * pl.col("trades")).sum().alias("exits"),
-        pl.col("trades").sum(),
-    ).row(0)
-    return PriceSources(days, stale / days, modelled / days, exits / trades) if days else None
+    shares = results.select(pl.col("quote_days").sum(), **SHARES).row(0)
+    return PriceSources(*shares) if shares[0] else None
 
 
 def price_sources_text(sources: PriceSources) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from options_bt.analysis.overfitting.text import sentence
+from options_bt.analysis.price_sources import price_sources
 from options_bt.analysis.tables import HEADLINE, cell_text, data_text
 from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.report.parts import Facts, Section
-from options_bt.report.quality import price_shares, refusal_counts
+from options_bt.report.quality import refusal_counts
 from options_bt.report.run_data import RunData
 
 _SIMULATED = (
@@ -89,13 +90,14 @@ def _field(done: pl.DataFrame, objective: str) -> str:
 
 
 def _prices(data: RunData) -> tuple[str, ...]:
-    shares = price_shares(data)
-    if shares is None:
+    sources = price_sources(data.done)
+    if sources is None:
         return ()
+    much = " That is much: two runs, one with `unquoted: hold`, tell how much hangs on it." if sources.is_high else ""
     return (
-        f"On {shares['stale']:.1%} of the days of open positions a leg had no quote and no modelled price, so that the "
-        f"position kept its last prices and could not be closed; on {shares['modelled']:.1%} the price of a leg was "
-        f"modelled, and {shares['modelled exits']:.1%} of the trades ended at such a price.",
+        f"On {sources.stale:.1%} of the days of open positions a leg had no quote and no modelled price, so that the "
+        f"position kept its last prices and could not be closed; on {sources.modelled:.1%} the price of a leg was "
+        f"modelled, and {sources.modelled_exits:.1%} of the trades ended at such a price.{much}",
     )
 
 
@@ -105,7 +107,8 @@ def _facts(data: RunData) -> Facts:
     if done.height and data.top[objective][0] is not None:
         facts += [(f"best {objective}", cell_text(objective, data.top[objective][0]))]
         facts += [(f"median {objective}", cell_text(objective, done[objective].median()))] if done.height > 1 else []
-    shares = price_shares(data)
+    sources = price_sources(data.done)
     facts += [("trades", f"{done['trades'].sum():,}")] if done.height else []
-    facts += [("stale prices", f"{shares['stale']:.1%}")] if shares else []
+    facts += [("stale prices", f"{sources.stale:.0%}")] if sources else []
+    facts += [("modelled exits", f"{sources.modelled_exits:.0%}")] if sources else []
     return Facts(tuple(facts))

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import polars as pl
 
+from options_bt.analysis.price_sources import SHARES
 from options_bt.analysis.tables import failures_table
 from options_bt.engine.records import REFUSALS
 from options_bt.report.charts import count_chart
@@ -76,21 +77,6 @@ def refusals(data: RunData) -> Section | None:
     return Section(
         "refusals", "Refusals", (text,), (chart, frame_table("Refusals by reason", table, like={"share": "win_rate"}))
     )
-
-
-SHARES = {
-    "stale": pl.col("stale_days").sum() / pl.col("quote_days").sum(),
-    "modelled": pl.col("modelled_days").sum() / pl.col("quote_days").sum(),
-    "modelled exits": (pl.col("modelled_exit_rate") * pl.col("trades")).sum() / pl.col("trades").sum(),
-}
-"""Of the days of open positions, and of the trades; NaN where there are none."""
-
-
-def price_shares(data: RunData) -> dict[str, float] | None:
-    """Give SHARES over all backtests; None where no position was open on a quote day after its entry."""
-    if not data.done.height or not data.done["quote_days"].sum():
-        return None
-    return data.done.select(**SHARES).row(0, named=True)
 
 
 def data_quality(data: RunData) -> Section | None:

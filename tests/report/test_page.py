@@ -56,7 +56,8 @@ def test_the_headline_says_what_was_run_on_what_and_what_came_out(whole: Run) ->
     assert "Data: demo: simulated market" in text
 
 
-def test_the_share_of_stale_days_is_of_the_days_of_open_positions(whole: Run) -> None:
+def test_the_share_of_stale_days_is_of_the_days_of_open_positions(small_run: SmallRun, tmp_path: Path) -> None:
+    whole = finished(job_of(params={"unquoted": "hold"}), tmp_path, small_run.cache)
     trades = whole.trades()
     share = sum(trades["stale_days"].to_list()) / sum(trades["quote_days"].to_list())
     assert 0 < share < 1
