@@ -38,7 +38,7 @@ JOB = {
     "symbols": ["NULL"],
     "period": {"start": START, "end": START + timedelta(days=DAYS * 7 // 5)},
     "grid": {"delta": [0.15, 0.18, 0.20, 0.22, 0.25], "dte": ["7-14", "14-28", "21-45"]},
-    "params": {"width_pct": 0.05, "slippage": 0, "commission": 0, "min_credit": 0},
+    "params": {"width_pct": 0.05, "slippage": 0, "commission": 0, "min_credit": 0, "unquoted": "hold"},
 }
 
 
