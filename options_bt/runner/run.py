@@ -132,8 +132,8 @@ def _require_history(plan: Plan, markets: Sequence[Prepared]) -> None:
     without = [market.symbol for market in markets if not len(market.open().history)] if wanted else []
     if without:
         raise SourceError(
-            f"{_some(without)}: the source has no volatility_history for it, which {', '.join(wanted)} need; "
-            "ask for iv_30, iv_rank or iv_percentile, which come from the chain"
+            f"predicates ask for {', '.join(wanted)}, but the source has no volatility_history of {_some(without)}; "
+            "iv_30, iv_rank and iv_percentile come from the chain"
         )
 
 
