@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,15 +43,20 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@cache
+def check(command: str, workplace: Path) -> None:
+    """Run a command, once however often it is shown."""
+    words = shlex.split(command)
+    assert words[0] == "options-bt", command
+    done = subprocess.run([BIN / words[0], *words[1:]], cwd=workplace, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), (command, done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
 def test_every_command_shown_works(page: Path, workplace: Path) -> None:
     for command in commands(page):
-        words = shlex.split(command)
-        if words[0] == "make":
-            continue
-        assert words[0] == "options-bt", command
-        done = subprocess.run([BIN / words[0], *words[1:]], cwd=workplace, capture_output=True, text=True, check=False)
-        assert (done.returncode, "Traceback" in done.stderr) == (0, False), (command, done.stdout, done.stderr)
+        if not command.startswith("make "):
+            check(command, workplace)
 
 
 def make_targets() -> list[str]:
@@ -82,9 +88,7 @@ def test_the_example_of_every_help_works(workplace: Path) -> None:
             text = CliRunner().invoke(cli, [*path, name, "--help"]).output
             assert name in text
             if command.epilog and name not in ("show", "compare"):
-                words = shlex.split(command.epilog)
-                done = subprocess.run([BIN / words[0], *words[1:]], cwd=workplace, capture_output=True, check=False)
-                assert done.returncode == 0, (command.epilog, done.stderr)
+                check(command.epilog, workplace)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -22,6 +22,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -84,8 +85,8 @@ def ours(case: Case, cache: Path, max_positions: int) -> list[Trade]:
     return [Trade(row[0], row[1], tuple(leg["strike"] for leg in row[2]), *row[3:]) for row in rows]
 
 
-def run_theirs(python: str, folder: Path, data: dict[str, pl.DataFrame]) -> None:
-    """Run every case in optopsy; what it writes lies in the folder."""
+def run_theirs(python: str, folder: Path, data: dict[str, pl.DataFrame], wanted: Sequence[Case]) -> None:
+    """Run the cases in optopsy; what it writes lies in the folder."""
     for name, chain in data.items():
         chain.write_parquet(folder / f"{name}.parquet")
     described = [
@@ -97,7 +98,7 @@ def run_theirs(python: str, folder: Path, data: dict[str, pl.DataFrame]) -> None
             "sides": [leg.side for leg in case.legs],
             "dte_target": DTE_TARGET,
         }
-        for case in cases()
+        for case in wanted
     ]
     (folder / "cases.json").write_text(json.dumps(described))
     subprocess.run([python, "-W", "ignore", str(SIDE), str(folder)], check=True)
@@ -155,8 +156,8 @@ def has_optopsy(python: str) -> bool:
     return subprocess.run([python, "-c", "import optopsy, pyarrow"], capture_output=True, check=False).returncode == 0
 
 
-def main(python: str, path: Path) -> int:
-    """Compare, print and save; give how many trades are unexplained."""
+def main(python: str, path: Path, wanted: Sequence[Case]) -> int:
+    """Compare the cases, print and save; give how many trades are unexplained."""
     if not has_optopsy(python):
         sys.exit(
             f"{python or 'no Python'}: an interpreter that has optopsy and pyarrow is needed; make one:\n{__doc__}"
@@ -165,10 +166,10 @@ def main(python: str, path: Path) -> int:
     with TemporaryDirectory() as place:
         folder = Path(place)
         data = chains()
-        run_theirs(python, folder, data)
+        run_theirs(python, folder, data, wanted)
         looked_up = {name: Chain(chain) for name, chain in data.items()}
         their = theirs(folder / "theirs.parquet")
-        for case in cases():
+        for case in wanted:
             every, one = (ours(case, folder / "cache", limit) for limit in (UNLIMITED, 1))
             result = compared(case, looked_up[case.rules.chain], every, their[case.name])
             walked = simulated_as_walked(folder / "simulated.parquet", case, their[case.name])
@@ -187,5 +188,5 @@ if __name__ == "__main__":
     parser.add_argument("--python", required=True, help="an interpreter that has optopsy and pyarrow")
     parser.add_argument("--table", type=Path, default=TABLE, help="where to save the table")
     arguments = parser.parse_args()
-    if count := main(arguments.python, arguments.table):
+    if count := main(arguments.python, arguments.table, tuple(cases())):
         sys.exit(f"{count} trades or books differ, and no rule says why")
