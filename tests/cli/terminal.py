@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -96,3 +101,21 @@ def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[t
             yield from commands(one, (*path, name))
         else:
             yield (*path, name), one
+
+
+def shown_on_terminal(line: list[str], cwd: Path, rows: int, columns: int, **environment: str) -> str:
+    """Give what a command writes to a terminal of that size."""
+    reader, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    kept = {key: value for key, value in os.environ.items() if key not in ("LINES", "COLUMNS")}
+    with subprocess.Popen(
+        line, cwd=cwd, env=kept | environment, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer
+    ):
+        os.close(writer)
+        shown = b""
+        try:
+            while part := os.read(reader, 65536):
+                shown += part
+        except OSError:  # how Linux says that the other end was closed
+            os.close(reader)
+    return shown.decode()

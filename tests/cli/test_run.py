@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
 import re
-import struct
-import subprocess
-import termios
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +14,17 @@ from options_bt.analysis.opened import open_run
 from options_bt.engine.backtest import Outcome, run_backtest
 from options_bt.job.spec import JobSpec
 from options_bt.runner import batch, schedule
-from tests.cli.terminal import ONE_YEAR, PROGRAM, SMALL_NEWS, Answer, Command, process, refused, written
+from tests.cli.terminal import (
+    ONE_YEAR,
+    PROGRAM,
+    SMALL_NEWS,
+    Answer,
+    Command,
+    process,
+    refused,
+    shown_on_terminal,
+    written,
+)
 from tests.small_run import JOB, SmallRun, contents, job_of, with_a_failure
 
 # run
@@ -280,20 +284,11 @@ def test_a_changed_objective_ranks_the_results_of_a_finished_run(command: Comman
 
 
 def test_on_a_terminal_news_stand_on_lines_of_their_own(small_run: SmallRun, tmp_path: Path) -> None:
-    reader, writer = pty.openpty()
-    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 150, 0, 0))
     line = [str(PROGRAM), "run", str(small_run.jobfile), "--quick", "--workers", "1", "--cache", str(small_run.cache)]
-    with subprocess.Popen(line, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer):
-        os.close(writer)
-        shown = b""
-        try:
-            while part := os.read(reader, 65536):
-                shown += part
-        except OSError:  # how Linux says that the other end was closed
-            os.close(reader)
+    shown = shown_on_terminal(line, tmp_path, 24, 150)
     # What a terminal shows of a line is what was written last from its start on.
-    texts = [text.rpartition("\r")[2] for text in shown.decode().replace("\r\n", "\n").split("\n")]
-    assert "small-quick: 100%" in shown.decode()
+    texts = [text.rpartition("\r")[2] for text in shown.replace("\r\n", "\n").split("\n")]
+    assert "small-quick: 100%" in shown
     assert [text for text in texts if "INFO" in text and not text.startswith("INFO")] == []
 
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import signal
-import struct
 import subprocess
-import termios
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from options_bt.runner.ledger import Ledger
-from tests.cli.terminal import PROGRAM, Command, refused
+from tests.cli.terminal import PROGRAM, Command, refused, shown_on_terminal
 from tests.going_run import begun, live, owned, record
 from tests.small_run import SmallRun, contents
 
@@ -120,20 +115,10 @@ def test_watch_ends_with_ctrl_c(tmp_path: Path) -> None:
 
 def test_watch_paints_a_terminal_anew_and_leaves_out_what_does_not_fit(tmp_path: Path) -> None:
     folder = begun(tmp_path / "runs/four")
-    reader, writer = pty.openpty()
-    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 40, 0, 0))
     line = [str(PROGRAM), "status", "four", "--watch"]
-    environment = {key: value for key, value in os.environ.items() if key not in ("LINES", "COLUMNS")}
-    with subprocess.Popen(line, cwd=tmp_path, env=environment | {"TERM": "xterm"}, stdout=writer, stderr=writer):
-        os.close(writer)
-        shown = b""
-        try:
-            while part := os.read(reader, 65536):
-                shown += part
-        except OSError:  # how Linux says that the other end was closed
-            os.close(reader)
+    shown = shown_on_terminal(line, tmp_path, 8, 40, TERM="xterm")
     assert folder.exists()
-    _, _, painted = shown.decode().rpartition("\x1b[H")
+    _, _, painted = shown.rpartition("\x1b[H")
     lines = painted.removesuffix("\x1b[J").replace("\x1b[K", "").splitlines()
     assert lines[0] == "four: stopped, goes on with its `options"
     assert len(lines) == 7
