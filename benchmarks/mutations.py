@@ -89,7 +89,12 @@ FAULTS = (
         "0.2 * close - max(0.0, strike - close)",
         "0.1 * close - max(0.0, strike - close)",
     ),
-    Fault("a position is modelled though it is to be held", POSITIONS, "elif rules.model_unquoted and not", "elif not"),
+    Fault(
+        "a position is modelled though it is to be held",
+        POSITIONS,
+        "has_model = rules.model_unquoted and",
+        "has_model =",
+    ),
     Fault(
         "a modelled exit is not told of",
         POSITIONS,

@@ -37,7 +37,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "92011de90efdfb92"
+COMPILED_WITH = "402950214e0d8606"
 """Hash of the modules that this one compiles in: numba compiles it anew when it changes, but not when they do."""
 
 

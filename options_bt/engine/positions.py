@@ -48,12 +48,13 @@ def split(legs: Records, trade: Records, ratio: float) -> None:
 def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, trade: Records, today: int) -> int:
     """Move each leg on to its quote of today, if it has one; give where the position's prices come from."""
     day = chain.days[today]
+    has_model = rules.model_unquoted and not isnan(day.close)
     source = STALE if arm.shares > 0 and isnan(day.close) else QUOTED
     for number in range(len(legs)):
         following = chain.quotes[trade.row[number]].next
         if following >= 0 and chain.quotes[following].day == today:
             trade.row[number] = following
-        elif rules.model_unquoted and not isnan(day.close) and day.has_volatility[legs[number].right]:
+        elif has_model and day.has_volatility[legs[number].right] and trade.strike[number] > 0.0:
             source = max(source, MODELLED)
         else:
             source = STALE

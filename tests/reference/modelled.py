@@ -17,7 +17,7 @@ def model_quote(
 ) -> Quote | None:
     """The quote that the day's others imply; None where no quote of the right implies a volatility."""
     smiles = read_smiles(day, chain, close, right)
-    if not smiles:
+    if not smiles or strike <= 0:
         return None
     t = years(day, expiration)
     variance, spread = on_surface(smiles, close, t, strike)
