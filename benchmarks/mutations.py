@@ -90,7 +90,7 @@ FAULTS = (
         "0.1 * close - max(0.0, strike - close)",
     ),
     Fault(
-        "a position is modelled though it is to be held",
+        "a held position is modelled",
         POSITIONS,
         "has_model = rules.model_unquoted and",
         "has_model =",
