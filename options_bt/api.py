@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from options_bt.analysis.opened import Run, open_run
-from options_bt.data.cache import Cache
+from options_bt.data.cache import Cache, cache_folder
 from options_bt.data.prepare import prepared, pull
 from options_bt.data.source import open_source
 from options_bt.engine.backtest import Outcome, metrics_row, run_backtest
@@ -25,11 +25,6 @@ from options_bt.job.schema import JobFile
 from options_bt.runner.run import run_job
 
 __all__ = ["Backtest", "backtest", "load_job", "open_run", "plan", "run"]
-
-
-def cache_folder(given: str | Path | None = None) -> Path:
-    """Give the folder of the cached data: as given, else ``OPTIONS_BT_CACHE``, else ``./cache``."""
-    return Path(given or os.environ.get("OPTIONS_BT_CACHE") or "cache")
 
 
 def runs_folder(given: str | Path | None = None) -> Path:
@@ -120,7 +115,7 @@ def run(
         max_failures=max_failures,
         shown=False,
     )
-    return open_run(summary.path)
+    return open_run(summary.path, cache)
 
 
 class Backtest:

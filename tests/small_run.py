@@ -57,7 +57,7 @@ def job_of(**entries: Any) -> JobFile:
 
 def finished(job: JobFile, runs: Path, cache: Path) -> Run:
     """Run a job in this process."""
-    return open_run(run_job(job, runs=runs, cache=cache, workers=1, shown=False).path)
+    return open_run(run_job(job, runs=runs, cache=cache, workers=1, shown=False).path, cache)
 
 
 def with_a_failure(job: JobFile, runs: Path, cache: Path) -> Run:

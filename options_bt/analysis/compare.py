@@ -33,6 +33,8 @@ class Comparison(NamedTuple):
         Ids of jobs that only one has.
     differing_cells, differing_jobs : int
         How many cells differ, and how many common jobs have such a cell.
+    not_kept : int
+        Common jobs whose trades and equity were not compared, since one of the runs does not keep them.
     cells : polars.DataFrame
         ``job, table, row, column, a, b``: the first cells of each table that differ, as text, by job and row; `job` is
         the id in A. A row that one of them lacks differs in all its cells.
@@ -45,12 +47,13 @@ class Comparison(NamedTuple):
     only_b: list[str]
     differing_cells: int
     differing_jobs: int
+    not_kept: int
     cells: pl.DataFrame
     metrics: pl.DataFrame
 
     @property
     def equal(self) -> bool:
-        """Whether the runs have the same jobs with bit-identical results, trades and equity."""
+        """Whether they have the same jobs with bit-identical results, and trades and equity where both keep them."""
         return not (self.only_a or self.only_b or self.differing_cells)
 
 
@@ -68,7 +71,8 @@ _NONE = _Differences(0, pl.Series("job", [], pl.String), pl.DataFrame(schema=CEL
 def compare(a: Run, b: Run, most: int = 100_000) -> Comparison:
     """Compare two runs; their jobs are paired by symbol, window, days and the values of both runs' axes.
 
-    Trades and equity are read in chunks of jobs, so that memory holds runs of any size.
+    Trades and equity are read in chunks of jobs, so that memory holds runs of any size. They are compared where both
+    runs keep them; nothing is computed again.
 
     Parameters
     ----------
@@ -88,10 +92,12 @@ def compare(a: Run, b: Run, most: int = 100_000) -> Comparison:
     )
     pairs = left.select("job").join(ids.drop_nulls(["job", "job_b"]).select("job", "job_b"), on="job")
     results = _paired(left, right, pairs)
+    batches = _batches(a, b, pairs)
+    kept = batches.filter(pl.col("kept"))
     found = [
         _differences("results", *results, most),
-        _streamed("trades", a, b, pairs, most),
-        _streamed("equity", a, b, pairs, most),
+        _streamed("trades", a, b, kept, most),
+        _streamed("equity", a, b, kept, most),
     ]
     return Comparison(
         pairs.height,
@@ -99,18 +105,25 @@ def compare(a: Run, b: Run, most: int = 100_000) -> Comparison:
         ids.filter(pl.col("job").is_null())["job_b"].to_list(),
         sum(one.cells for one in found),
         pl.concat([one.jobs for one in found]).n_unique(),
+        batches.height - kept.height,
         pl.concat([one.first for one in found]),
         metric_differences(*results),
     )
 
 
-def _streamed(table: Table, a: Run, b: Run, pairs: pl.DataFrame, most: int) -> _Differences:
-    """Give the differences of the trades or the equity of the paired jobs, chunk by chunk in the order of A's plan."""
-    batches = (
-        a.batches()
-        .join(pairs, on="job", maintain_order="left")
-        .join(b.batches().rename({"job": "job_b", "batch": "batch_b"}), on="job_b", maintain_order="left")
+def _batches(a: Run, b: Run, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Give the batches of the paired jobs in the order of A's plan, and whether both keep all there is of a pair."""
+    no_more = (pl.col("batch").is_not_null() | (pl.col("status") != "done")).alias("kept")
+    left, right = (run.batches().select("job", "batch", no_more) for run in (a, b))
+    return (
+        left.join(pairs, on="job", maintain_order="left")
+        .join(right.select(pl.all().name.suffix("_b")), on="job_b", maintain_order="left")
+        .with_columns(pl.col("kept") & pl.col("kept_b"))
     )
+
+
+def _streamed(table: Table, a: Run, b: Run, batches: pl.DataFrame, most: int) -> _Differences:
+    """Give the differences of the trades or the equity of paired jobs, chunk by chunk."""
     total = _NONE
     for chunk in batches.iter_slices(CHUNK):
         ours = _rows(a, table, chunk["batch"], chunk["job"])
@@ -125,8 +138,8 @@ def _streamed(table: Table, a: Run, b: Run, pairs: pl.DataFrame, most: int) -> _
 
 
 def _rows(run: Run, table: Table, batches: pl.Series, jobs: pl.Series) -> pl.DataFrame:
-    parts = batches.drop_nulls().unique().sort().to_list()  # a job whose worker died has none
-    return run.scan(table, parts).filter(pl.col("job").is_in(jobs.to_list())).collect()
+    parts = batches.drop_nulls().unique().sort().to_list()  # a job that failed has none
+    return run.kept(table, parts).filter(pl.col("job").is_in(jobs.to_list())).collect()
 
 
 def _paired(a: pl.DataFrame, b: pl.DataFrame, pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -15,10 +15,10 @@ SHOWN = 10
 
 def run_html(run: Run) -> str:
     """Give a run as a few lines of HTML: what it is, how it stands, on what data, and its best backtests."""
-    rows, total = ranked(run), len(run.plan)
-    failed = rows.filter(pl.col("status") == "failed").height
-    state = f"{rows.height - failed:,} of {total:,} backtests done, {failed:,} failed"
-    shown = headline(run, rows.head(SHOWN))
+    counts = ((pl.col("status") == status).sum().alias(status) for status in ("done", "failed"))
+    done, failed = run.scan_results().select(counts).collect().row(0)
+    state = f"{done:,} of {len(run.plan):,} backtests done, {failed:,} failed"
+    shown = headline(run, ranked(run, top=SHOWN))
     caption = f"The best {shown.height:,} by {run.job.objective}" if shown.height else "No results yet"
     return (
         f"<div><p><strong>{escape(run.job.name)}</strong>: {state}<br>"

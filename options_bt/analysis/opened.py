@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
+from options_bt.data.cache import cache_folder
 from options_bt.engine.frames import equity_table, trades_table
 from options_bt.errors import RunFolderError, nearest
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.runner.folder import RunFolder, RunInfo
 from options_bt.runner.ledger import Failure, Ledger
+from options_bt.runner.recompute import MOST, recomputed
 from options_bt.runner.results import results_table
 
 Table = Literal["trades", "equity"]
+_TABLES = {"trades": trades_table, "equity": equity_table}
 
 
 class Run:
@@ -27,6 +31,8 @@ class Run:
     ----------
     path : Path
         The run folder.
+    cache : Path
+        Of the data, for trades and equity that the run did not keep.
 
     Raises
     ------
@@ -34,8 +40,9 @@ class Run:
         When there is no run.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache: Path) -> None:
         self._folder = RunFolder(path)
+        self._cache = cache
         self.path = path
         self.info: RunInfo = self._folder.info()
 
@@ -65,16 +72,20 @@ class Run:
         >>> run.results().select("symbol", "delta", "status").rows()
         [('SPY', 0.15, 'done'), ('SPY', 0.25, 'done')]
         """
+        return self.scan_results().collect()
+
+    def scan_results(self) -> pl.LazyFrame:
+        """Give `results` unread, where only some rows or columns of very many are wanted."""
         if self._folder.results.is_file():
-            return pl.read_parquet(self._folder.results)
-        ledger = self._ledger()
-        try:
-            return results_table(self.plan, ledger)
-        finally:
-            ledger.close()
+            return pl.scan_parquet(self._folder.results)
+        with closing(self._ledger()) as ledger:
+            return results_table(self.plan, ledger).lazy()
 
     def trades(self, job: str | None = None) -> pl.DataFrame:
         """Give the trades of one job or of all, in the order of the plan and of their entry.
+
+        What the run did not keep (`keep` in the job file) is computed again from the cached data, the same to the last
+        bit.
 
         Parameters
         ----------
@@ -86,6 +97,12 @@ class Run:
         polars.DataFrame
             The columns of docs/semantics.md, section 7; dollars per share, in the terms of the exit day.
 
+        Raises
+        ------
+        RunFolderError
+            When no such job has ended, files are lost, or what is not kept cannot be computed again: the cached data
+            have changed, or it is of more than `runner.recompute.MOST` jobs.
+
         Examples
         --------
         >>> run = example_run()
@@ -93,10 +110,10 @@ class Run:
         >>> run.trades(first).height == run.results()["trades"][0]
         True
         """
-        return self._parts("trades", job)
+        return self._rows("trades", job)
 
     def equity(self, job: str | None = None) -> pl.DataFrame:
-        """Give the equity of one job or of all, a row for each quote day.
+        """Give the equity of one job or of all, a row for each quote day; what is not kept as `trades` has it.
 
         Parameters
         ----------
@@ -113,26 +130,26 @@ class Run:
         >>> example_run().equity().columns
         ['job', 'date', 'equity', 'open_positions', 'margin']
         """
-        return self._parts("equity", job)
+        return self._rows("equity", job)
 
-    def scan(self, table: Table, batches: Sequence[int] | None = None) -> pl.LazyFrame:
-        """Give the trades or the equity of all jobs unread, for what is more than memory holds.
+    def scan(self, table: Table, jobs: Sequence[str] | None = None) -> pl.LazyFrame:
+        """Give the trades or the equity of these jobs or of all unread, for what is more than memory holds.
 
         Parameters
         ----------
         table : {'trades', 'equity'}
-        batches : sequence of int, optional
-            Only the jobs of these, as `batches` numbers them.
+        jobs : sequence of str, optional
+            Ids.
 
         Returns
         -------
         polars.LazyFrame
-            The columns of `trades` or `equity`, batch by batch.
+            The columns of `trades` or `equity`: batch by batch what is kept, then what was computed again.
 
         Raises
         ------
         RunFolderError
-            When nothing is finished yet, or files are lost.
+            As `trades`.
 
         Examples
         --------
@@ -140,12 +157,38 @@ class Run:
         >>> run.scan("equity").select("job").unique().collect().height
         2
         """
-        paths = [self._folder.part(table, n) for n in (self._finished() if batches is None else batches)]
+        with closing(self._ledger()) as ledger:
+            places, ended = ledger.places(jobs), sum(ledger.counts())
+            if not ended:
+                raise RunFolderError(f"{self.path} has no finished backtest yet")
+            kept = self.kept(table, sorted({batch for _, _, batch in places if batch is not None}))
+            if len(places) < ended:
+                kept = kept.filter(pl.col("job").is_in([job for job, _, _ in places]))
+            others = [job for job, state, batch in places if batch is None and state == "done"]
+            if not others:
+                return kept
+            if len(others) > MOST:
+                raise RunFolderError(
+                    f"{self.path} does not keep the trades and equity of {len(others):,} of these {len(places):,} "
+                    f"backtests, and at most {MOST:,} are computed again. Run its job file with `run: {{keep: all}}`, "
+                    "which adds what is not there, or ask for single backtests"
+                )
+            return pl.concat([kept, recomputed(_TABLES[table], self.info, ledger, others, self._cache).lazy()])
+
+    def kept(self, table: Table, batches: Iterable[int]) -> pl.LazyFrame:
+        """Give unread what is on the disk of the trades or the equity of these batches, as `batches` numbers them.
+
+        Raises
+        ------
+        RunFolderError
+            When files are lost.
+        """
+        paths = [self._folder.part(table, number) for number in batches]
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
             raise RunFolderError(f"{self.path} has lost {len(missing)} files, the first of them {missing[0]}")
         if not paths:
-            return (trades_table([]) if table == "trades" else equity_table([])).lazy()
+            return _TABLES[table]([]).lazy()
         return pl.scan_parquet(paths)
 
     def batches(self) -> pl.DataFrame:
@@ -154,22 +197,17 @@ class Run:
         Returns
         -------
         polars.DataFrame
-            ``job, batch``, in the order of the plan; `batch` is null for a job whose worker died.
+            ``job, status, batch``, in the order of the plan; `batch` is null for a job that failed, or whose trades and
+            equity are not kept.
         """
-        ledger = self._ledger()
-        try:
-            rows = ledger.batch_of_jobs()
-        finally:
-            ledger.close()
-        return pl.DataFrame(rows, {"job": pl.String, "batch": pl.Int64}, orient="row")
+        with closing(self._ledger()) as ledger:
+            rows = ledger.places()
+        return pl.DataFrame(rows, {"job": pl.String, "status": pl.String, "batch": pl.Int64}, orient="row")
 
     def failures(self) -> list[Failure]:
         """Give the jobs that failed, each with its spec and what happened."""
-        ledger = self._ledger()
-        try:
+        with closing(self._ledger()) as ledger:
             return ledger.failures()
-        finally:
-            ledger.close()
 
     def job_id(self, start: str) -> str:
         """Give the whole id of a job from its first characters.
@@ -179,8 +217,8 @@ class Run:
         RunFolderError
             When no job or more than one begins so.
         """
-        jobs = self.results()["job"].to_list()
-        matches = [job for job in jobs if job.startswith(start)]
+        jobs = self.scan_results().select("job").collect()["job"]
+        matches = jobs.filter(jobs.str.starts_with(start)).to_list()
         if len(matches) == 1:
             return str(matches[0])
         if matches:
@@ -198,32 +236,24 @@ class Run:
     def _ledger(self) -> Ledger:
         return Ledger(self._folder.ledger, read_only=True)
 
-    def _finished(self) -> list[int]:
-        ledger = self._ledger()
-        try:
-            numbers, ended = ledger.batches(), sum(ledger.counts())
-        finally:
-            ledger.close()
-        if not ended:
-            raise RunFolderError(f"{self.path} has no finished backtest yet")
-        return numbers
-
-    def _parts(self, table: Table, job: str | None) -> pl.DataFrame:
-        rows = self.scan(table)
+    def _rows(self, table: Table, job: str | None) -> pl.DataFrame:
         if job is not None:
-            return rows.filter(pl.col("job") == self.job_id(job)).collect()
-        order = self.results().select("job").with_row_index("place")
-        joined = rows.collect().join(order, on="job", how="left", maintain_order="left")
+            return self.scan(table, [self.job_id(job)]).collect()
+        order = self.scan_results().select("job").with_row_index("place").collect()
+        joined = self.scan(table).collect().join(order, on="job", how="left", maintain_order="left")
         return joined.sort("place", maintain_order=True).drop("place")
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path, cache: str | Path | None = None) -> Run:
     """Open a run folder.
 
     Parameters
     ----------
     path : str or Path
         Such as ``runs/grid``.
+    cache : str or Path, optional
+        The cached data, for trades and equity that the run did not keep: as given, else ``OPTIONS_BT_CACHE``, else
+        ``./cache``.
 
     Returns
     -------
@@ -243,4 +273,4 @@ def open_run(path: str | Path) -> Run:
     ...     options_bt.open_run(f"{runs}/delta-quick").results().height
     5
     """
-    return Run(Path(path))
+    return Run(Path(path), cache_folder(cache))

@@ -45,15 +45,15 @@ class PriceSources(NamedTuple):
         return self.stale > STALE_HIGH or self.modelled_exits > MODELLED_HIGH
 
 
-def price_sources(results: pl.DataFrame) -> PriceSources | None:
+def price_sources(results: pl.DataFrame | pl.LazyFrame) -> PriceSources | None:
     """Give what the prices of these jobs came from; None where no position was held.
 
     Parameters
     ----------
-    results : polars.DataFrame
+    results : polars.DataFrame or LazyFrame
         Rows of `Run.results`.
     """
-    shares = results.select(pl.col("quote_days").sum(), **SHARES).row(0)
+    shares = results.lazy().select(pl.col("quote_days").sum(), **SHARES).collect().row(0)
     return PriceSources(*shares) if shares[0] else None
 
 

@@ -54,10 +54,8 @@ def stitched(run: Run, tests: pl.DataFrame) -> pl.DataFrame:
         pl.col("test_capital").alias("capital"),
         pl.col("test_start").shift(-1).over("symbol").alias("until"),
     )
-    batches = run.batches().join(tests, on="job", how="semi")["batch"].unique().sort().to_list()
     days = (
-        run.scan("equity", batches)
-        .filter(pl.col("job").is_in(tests["job"].to_list()))
+        run.scan("equity", tests["job"].to_list())
         .join(until.lazy(), on="job")
         .filter(pl.col("until").is_null() | (pl.col("date") < pl.col("until")))
         .sort("symbol", "date")

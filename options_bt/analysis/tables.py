@@ -46,27 +46,21 @@ def ranked(run: Run, *, sort: str | None = None, top: int | None = None, where: 
     InputError
         When `sort` is no column or `where` no condition.
     """
-    results = run.results()
+    rows = run.scan_results()
+    columns = rows.collect_schema()
     column = sort or run.job.objective
-    if column not in results.columns:
-        raise InputError(
-            f"--sort: got {column!r}{nearest(column, results.columns)}; allowed: {', '.join(results.columns)}"
-        )
-    if where is not None:
-        results = _filtered(results, where)
-    descending = column not in LOWER_IS_BETTER and results[column].dtype.is_numeric()
-    results = results.sort(column, descending=descending, nulls_last=True, maintain_order=True)
-    return results if top is None else results.head(top)
-
-
-def _filtered(results: pl.DataFrame, where: str) -> pl.DataFrame:
+    if column not in columns:
+        raise InputError(f"--sort: got {column!r}{nearest(column, columns)}; allowed: {', '.join(columns)}")
+    descending = column not in LOWER_IS_BETTER and columns[column].is_numeric()
     try:
-        return results.filter(pl.sql_expr(where))
+        rows = rows if where is None else rows.filter(pl.sql_expr(where))
+        rows = rows.sort(column, descending=descending, nulls_last=True, maintain_order=True)
+        return (rows if top is None else rows.head(top)).collect()
     except (pl.exceptions.PolarsError, ValueError) as error:
+        if where is None:
+            raise
         reason = str(error).splitlines()[0].partition("; valid columns")[0]
-        raise InputError(
-            f"--where {where!r}: {reason}; allowed: an SQL condition over {', '.join(results.columns)}"
-        ) from None
+        raise InputError(f"--where {where!r}: {reason}; allowed: an SQL condition over {', '.join(columns)}") from None
 
 
 def headline(run: Run, results: pl.DataFrame, sort: str | None = None) -> pl.DataFrame:
@@ -119,14 +113,14 @@ def job_text(run: Run, start: str) -> str:
         When no job, or more than one, has an id that begins with `start`.
     """
     job = run.job_id(start)
-    row = run.results().row(by_predicate=pl.col("job") == job, named=True)
+    row = run.scan_results().filter(pl.col("job") == job).collect().row(0, named=True)
     refusals = {name: value for name, value in row.items() if name.startswith("refused_")}
     metrics = {name: row[name] for name in METRICS if name not in refusals}
     parameters = {name: value for name, value in row.items() if name not in METRICS}
     sections = {"Parameters": parameters, "Metrics": metrics, "Refusals": {k: v for k, v in refusals.items() if v}}
     blocks = [f"{title}\n{_listed(values)}" for title, values in sections.items()]
-    failure = next((failure for failure in run.failures() if failure.job == job), None)
-    if failure is not None:
+    if row["status"] == "failed":
+        failure = next(failure for failure in run.failures() if failure.job == job)
         return "\n".join([*blocks, f"Failed after {failure.attempts} attempts\n{failure.error}"])
     return "\n".join([*blocks, f"Trades\n{text_table(trade_lines(run.trades(job)))}"])
 
@@ -148,13 +142,17 @@ def trade_lines(trades: pl.DataFrame) -> pl.DataFrame:
 
 def comparison_text(comparison: Comparison, top: int) -> str:
     """Give a comparison as text, with the first `top` differing cells."""
+    kept = comparison.jobs - comparison.not_kept
+    only = (
+        f"; trades and equity of {kept:,} were compared, the others are not kept by both" if comparison.not_kept else ""
+    )
     if comparison.equal:
-        return f"{comparison.jobs} jobs are bit-identical in results, trades and equity\n"
+        return f"{comparison.jobs} jobs are bit-identical in results{only or ', trades and equity'}\n"
     lines = [f"{len(jobs)} jobs only in {run}: {', '.join(jobs[:5])}"
              for run, jobs in (("A", comparison.only_a), ("B", comparison.only_b)) if jobs]  # fmt: skip
     if comparison.differing_cells:
         count, jobs = comparison.differing_cells, comparison.differing_jobs
-        lines += [f"{count} cells of {jobs} common jobs differ", text_table(comparison.cells.head(top))]
+        lines += [f"{count} cells of {jobs} common jobs differ{only}", text_table(comparison.cells.head(top))]
     metrics = _metrics_that_differ(comparison.metrics)
     if metrics.height:
         lines += ["Metrics of the common jobs, B against A:", text_table(metrics, right=metrics.columns[1:])]

@@ -78,7 +78,7 @@ def run(
         max_failures=0 if fail_fast else max_failures,
         shown=not quiet,
     )
-    opened = open_run(summary.path)
+    opened = open_run(summary.path, cache)
     left = summary.total - summary.done - summary.failed
     if left:
         why = "Stopped" if summary.stopped_by else f"Gave up after {summary.failed} failures"
@@ -96,7 +96,7 @@ def run(
         click.echo("Once the cause is mended, --resume-failed runs them again.", err=True)
     if not left:
         click.echo(data_text(opened.info))
-        if sources := price_sources(opened.results()):
+        if sources := price_sources(opened.scan_results()):
             click.echo(price_sources_text(sources))
         click.echo(f"{times_text(summary)}Results: {summary.path}/results.parquet")
         text, written = report_of(opened)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from options_bt.cli.options import FOLDER, RUN, Examples, run_folder
+from options_bt.cli.options import CACHE, FOLDER, RUN, Examples, run_folder
 
 
 @click.command(cls=Examples, epilog='options-bt results runs/grid --sort calmar --where "delta > 0.18"')
@@ -36,7 +36,8 @@ def results(run: Path, sort: str | None, top: int | None, where: str | None, for
 @click.option("--by", metavar="METRIC", help="Metric to choose by; the job's objective by default.")
 @click.option("--plateau", is_flag=True, help="Choose by the mean over a combination and its neighbours.")
 @click.option("--pooled", is_flag=True, help="Choose once for all symbols, by the mean over them.")
-def walk_forward(run: Path, by: str | None, plateau: bool, pooled: bool) -> None:
+@CACHE
+def walk_forward(run: Path, by: str | None, plateau: bool, pooled: bool, cache: Path) -> None:
     """Show what RUN (a run folder) chose in each training window, and what that earned in the test that follows.
 
     Prints the choices with the best of each test beside them, the out-of-sample account of each symbol and of all,
@@ -46,22 +47,23 @@ def walk_forward(run: Path, by: str | None, plateau: bool, pooled: bool) -> None
     from options_bt.analysis.walk_forward import walk_forward as analysed
     from options_bt.analysis.walk_forward_text import walk_forward_text
 
-    opened = open_run(run_folder(run))
+    opened = open_run(run_folder(run), cache)
     click.echo(walk_forward_text(opened, analysed(opened, by, plateau=plateau, pooled=pooled)), nl=False)
 
 
 @click.command(cls=Examples, epilog="options-bt show runs/grid 3f2a")
 @RUN
 @click.argument("job")
-def show(run: Path, job: str) -> None:
+@CACHE
+def show(run: Path, job: str, cache: Path) -> None:
     """Show one backtest of RUN: parameters, metrics, refusals and trades.
 
-    JOB is its id, or the first characters of it.
+    JOB is its id, or the first characters of it. Trades that RUN does not keep are computed again from the cached data.
     """
     from options_bt.analysis.opened import open_run
     from options_bt.analysis.tables import job_text
 
-    click.echo(job_text(open_run(run_folder(run)), job), nl=False)
+    click.echo(job_text(open_run(run_folder(run), cache), job), nl=False)
 
 
 @click.command(cls=Examples, epilog="options-bt report runs/grid")
@@ -72,7 +74,8 @@ def show(run: Path, job: str) -> None:
     type=click.Choice(["svg", "png"]),
     help="Write each chart as an image too, into `images` beside the page.",
 )
-def report(run: Path, output: Path | None, images: Literal["svg", "png"] | None) -> None:
+@CACHE
+def report(run: Path, output: Path | None, images: Literal["svg", "png"] | None, cache: Path) -> None:
     """Write the report of RUN (a run folder): one HTML page that opens offline, in any browser.
 
     `run` writes it too when it ends. The images are drawn by Chrome or Chromium, which must be there for them.
@@ -81,7 +84,7 @@ def report(run: Path, output: Path | None, images: Literal["svg", "png"] | None)
     from options_bt.report.after_run import report_file
     from options_bt.report.html import write_report
 
-    opened = open_run(run_folder(run))
+    opened = open_run(run_folder(run), cache)
     path = output or report_file(opened)
     write_report(opened, path)
     click.echo(f"Report: {path}")
@@ -116,7 +119,8 @@ def compare(run_a: Path, run_b: Path, top: int) -> None:
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Trials to print.")
 @click.option("--draws", type=click.IntRange(min=100), default=1000, show_default=True, help="Histories to draw.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of these histories.")
-def overfitting(run: Path, top: int, draws: int, seed: int) -> None:
+@CACHE
+def overfitting(run: Path, top: int, draws: int, seed: int, cache: Path) -> None:
     """Tell whether the best of RUN (a run folder) is any good, or just the luckiest of many.
 
     Prints the deflated Sharpe ratio, Hansen's test, the probability of backtest overfitting, and intervals for the best
@@ -126,5 +130,5 @@ def overfitting(run: Path, top: int, draws: int, seed: int) -> None:
     from options_bt.analysis.overfitting.of_run import overfitting as statistics
     from options_bt.analysis.overfitting.text import overfitting_text
 
-    found = statistics(open_run(run_folder(run)), top=top, draws=draws, seed=seed)
+    found = statistics(open_run(run_folder(run), cache), top=top, draws=draws, seed=seed)
     click.echo(overfitting_text(found), nl=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -198,3 +199,8 @@ CHAIN_SCHEMA: dict[str, type[pl.DataType]] = {
 def cached_sources(root: Path) -> list[Cache]:
     """Give the cache of each source that has one."""
     return [Cache(root, path.parent.name) for path in sorted(root.glob("*/manifest")) if path.is_dir()]
+
+
+def cache_folder(given: str | Path | None = None) -> Path:
+    """Give the folder of the cached data: as given, else ``OPTIONS_BT_CACHE``, else ``./cache``."""
+    return Path(given or os.environ.get("OPTIONS_BT_CACHE") or "cache")

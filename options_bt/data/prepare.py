@@ -9,7 +9,7 @@ from shutil import rmtree
 from typing import NamedTuple
 
 from options_bt.data.building import build_market
-from options_bt.data.cache import Cache
+from options_bt.data.cache import Cache, cached_sources
 from options_bt.data.market import MARKET_FORMAT, Market, damaged_files, open_market, save_market
 from options_bt.data.pulling import pull_rates, pull_symbol, refresh
 from options_bt.data.source import Source, require_symbols
@@ -133,6 +133,41 @@ def prepared(cache: Cache, symbol: str, years: Sequence[int]) -> Prepared:
         save_market(market, folder)
         report_cleaning(market)
     return result
+
+
+def market_with(root: Path, symbol: str, years: Sequence[int], fingerprint: str) -> Prepared:
+    """Give the market of a symbol that was built from data with this fingerprint, or can be built again.
+
+    Parameters
+    ----------
+    root : Path
+        The cache of every source: the fingerprint is one of values, wherever they came from.
+
+    Raises
+    ------
+    SourceError
+        When nothing of the symbol is cached, or its data are others now.
+    """
+    caches = cached_sources(root)
+    for cache in caches:
+        folder = cache.folder / "market" / symbol / f"{fingerprint}-{MARKET_FORMAT}"
+        if not damaged_files(folder):
+            return Prepared(symbol, folder, fingerprint)
+    found = [(cache, manifest) for cache in caches if (manifest := cache.manifest(symbol))]
+    for cache, manifest in found:
+        if cache.fingerprint(manifest, years) == fingerprint:
+            return prepared(cache, symbol, years)
+    if not found:
+        raise SourceError(
+            f"{symbol}: nothing is cached in {root}; `options-bt data pull` with the job file brings it, --cache or "
+            "OPTIONS_BT_CACHE names another cache"
+        )
+    have = ", ".join(f"{cache.fingerprint(manifest, years)} ({cache.folder.name})" for cache, manifest in found)
+    raise SourceError(
+        f"{symbol}: the cached data are others: their fingerprint was {fingerprint}, and in {root} it is {have}. They "
+        "have changed since, or lie in another cache, which --cache or OPTIONS_BT_CACHE names; `options-bt data pull` "
+        "with the job file brings years that are missing, `options-bt run --fresh` runs on what is there now"
+    )
 
 
 class DamagedCacheError(SourceError):

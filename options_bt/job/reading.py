@@ -165,7 +165,10 @@ class _Reader(Checker):
         return self.refuse("objective", f"got {shown(value)}{hint}", ", ".join(OBJECTIVES))
 
     def run(self, value: Any) -> Any:
-        forms = {"workers": "a whole number from 1 to 256, or auto"}
+        forms = {
+            "workers": "a whole number from 1 to 256, or auto",
+            "keep": "auto, all, metrics, or top and a number, such as top 100",
+        }
         return self.struct(value, RunSettings, "run", forms)
 
     def cross_check(self, read: dict[str, Any], entries: dict[str, Any]) -> None:

@@ -93,7 +93,7 @@ def gathered(run: Run) -> RunData:
     defined = done.filter(pl.col(run.job.objective).is_not_null())
     top = (defined if defined.height else done).head(TOP)
     jobs = top["job"].to_list()
-    tables = {table: run.scan(table).filter(pl.col("job").is_in(jobs)).collect() for table in ("trades", "equity")}
+    tables = {table: run.scan(table, jobs).collect() for table in ("trades", "equity")}
     return RunData(
         run=run,
         total=len(run.plan),
@@ -113,7 +113,7 @@ def _quoted(run: Run, done: pl.DataFrame) -> pl.DataFrame:
     length = pl.col("end") - pl.col("start")
     longest = done.group_by("symbol").agg(pl.col("job").sort_by(length).last())
     date = pl.col("date")
-    rows = run.scan("equity").filter(date.is_not_null(), pl.col("job").is_in(longest["job"].to_list()))
+    rows = run.scan("equity", longest["job"].to_list()).filter(date.is_not_null())
     days = rows.group_by("job").agg(days=pl.len(), first=date.min(), last=date.max()).collect()
     return longest.join(days, on="job").drop("job").sort("symbol")
 

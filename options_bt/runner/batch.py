@@ -44,11 +44,22 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    """A batch with all that a worker needs to run it: where the market lies, and each job's id and spec."""
+    """A batch with all that a worker needs to run it.
+
+    Attributes
+    ----------
+    market : Path
+        Where the market lies.
+    jobs : tuple of (str, JobSpec)
+        Each job's id and spec.
+    tables : bool
+        Whether trades and equity are wanted, beside the metrics.
+    """
 
     batch: Batch
     market: Path
     jobs: tuple[tuple[str, JobSpec], ...]
+    tables: bool
 
     @property
     def number(self) -> int:
@@ -66,7 +77,8 @@ class Result(Struct, frozen=True, kw_only=True):
     errors : dict of int to str
         Index of each failed job in the batch, with its traceback.
     trades, equity : bytes
-        Parquet files; a batch without trades has an empty one. The first carries a `Footer`.
+        Parquet files; a batch without trades has one without rows. The first carries a `Footer`. Where the task
+        wanted no tables the first has no rows, and the second is no file: empty.
     seconds : float
     peak : int
         Bytes of memory that the worker held at most during the batch.
@@ -91,6 +103,11 @@ class Footer(Struct, frozen=True, kw_only=True):
     equity: str
 
 
+def checksum(part: bytes) -> str:
+    """Give the SHA-256 of a part; nothing for one that is not stored."""
+    return sha256(part).hexdigest() if part else ""
+
+
 def run_batch(task: Task) -> Result:
     """Run the jobs of a batch; an error in one is recorded and the others go on."""
     started = time.perf_counter()
@@ -105,16 +122,17 @@ def run_batch(task: Task) -> Result:
         except Exception:
             errors[index] = traceback.format_exc()
         else:
-            outcomes.append((job, outcome))
             metrics[index] = outcome.metrics
-    equity = _parquet(equity_table(outcomes), {})
+            if task.tables:
+                outcomes.append((job, outcome))
+    equity = _parquet(equity_table(outcomes), {}) if task.tables else b""
     trades = trades_table(outcomes)
     footer = Footer(
         batch=task.batch,
         jobs=tuple(job for job, _ in task.jobs),
         metrics=metrics.tobytes(),
         errors=errors,
-        equity=sha256(equity).hexdigest(),
+        equity=checksum(equity),
     )
     return Result(
         number=task.number,

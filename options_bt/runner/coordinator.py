@@ -65,6 +65,8 @@ class Coordinator:
         One for each symbol of the plan.
     pending : array of bool
         Which positions of the plan are to be run.
+    tables : bool
+        Whether their trades and equity are stored.
     max_failures : float
         With more failed jobs than these the run is given up.
 
@@ -85,10 +87,11 @@ class Coordinator:
         ledger: Ledger,
         markets: Sequence[Prepared],
         pending: NDArray[np.bool_],
+        tables: bool,
         max_failures: float = inf,
     ) -> None:
         self._plan, self._folder, self._ledger, self._pending = plan, folder, ledger, pending
-        self._max_failures = max_failures
+        self._tables, self._max_failures = tables, max_failures
         self._flights: dict[int, Flight] = {}
         self._started = self._told = self._looked = 0.0
         self._free = free_memory()
@@ -222,7 +225,7 @@ class Coordinator:
         self._flights[batch.number] = Flight(
             number=batch.number, symbol=batch.symbol, jobs=len(jobs), attempt=batch.attempt, started=time.time()
         )
-        return Task(batch=batch, market=market.folder, jobs=jobs)
+        return Task(batch=batch, market=market.folder, jobs=jobs, tables=self._tables)
 
     def _record(self, result: Result) -> None:
         """Put a batch's parts on the disk, and only then enter its jobs as done."""
@@ -230,7 +233,8 @@ class Coordinator:
         self._flights.pop(result.number)
         began = time.monotonic()
         write_atomically(self._folder.part("trades", batch.number), result.trades)
-        write_atomically(self._folder.part("equity", batch.number), result.equity)
+        if result.equity:
+            write_atomically(self._folder.part("equity", batch.number), result.equity)
         self._ledger.record(batch, result, jobs, self._live() if time.time() - self._told > LOOK_SECONDS else None)
         self.writing += time.monotonic() - began
         self.working += result.seconds

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,13 +16,14 @@ from numpy.typing import NDArray
 from options_bt.engine.metrics import METRICS
 from options_bt.errors import RunFolderError, StorageError
 from options_bt.job.spec import JobSpec
-from options_bt.runner.batch import Batch, Result
+from options_bt.runner.batch import Batch, Result, checksum
 from options_bt.runner.live import Live, Standing
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
     number INTEGER PRIMARY KEY, symbol TEXT NOT NULL, jobs INTEGER NOT NULL, seconds REAL NOT NULL,
-    finished REAL NOT NULL, peak INTEGER NOT NULL, trades TEXT NOT NULL, equity TEXT NOT NULL  -- SHA-256 of the parts
+    finished REAL NOT NULL, peak INTEGER NOT NULL,
+    trades TEXT NOT NULL, equity TEXT NOT NULL  -- SHA-256 of the parts; equity is empty where no tables are kept
 );
 CREATE TABLE IF NOT EXISTS live (one INTEGER PRIMARY KEY CHECK (one = 1), value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS job (
@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS job (
     finished REAL NOT NULL, spec TEXT, error TEXT, metrics BLOB
 );
 """
+_KEPT = "job JOIN batch ON job.batch = batch.number AND job.state = 'done' AND batch.equity != ''"
 _FORMAT = 3
 _CHUNK = 50_000
 _REBUILD = "`options-bt run` with its job file rebuilds it"
@@ -49,7 +50,7 @@ class Failure(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A batch that stands in the ledger, with the SHA-256 of each of its files."""
+    """A batch that stands in the ledger, with the SHA-256 of each of its files; no equity where no tables are kept."""
 
     number: int
     trades: str
@@ -67,7 +68,7 @@ class BusyLedgerError(RunFolderError):
 class Ledger:
     """The ledger of a run folder.
 
-    A job stands in it once it is done or failed; done means that its trades and equity are on the disk.
+    A job stands in it once it is done or failed; done means that what is kept of its trades and equity is on the disk.
 
     Parameters
     ----------
@@ -118,6 +119,13 @@ class Ledger:
             mask[position] = True
         return mask
 
+    def kept(self, size: int) -> NDArray[np.bool_]:
+        """Tell for each position of a plan of that size whether trades and equity of its job are on the disk."""
+        mask = np.zeros(size, bool)
+        for (position,) in self._rows(f"SELECT position FROM {_KEPT}"):
+            mask[position] = True
+        return mask
+
     def next_batch(self) -> int:
         """Give a batch number that was not used yet."""
         ((number,),) = self._rows("SELECT COALESCE(MAX(number), -1) + 1 FROM batch")
@@ -134,9 +142,18 @@ class Ledger:
         """Give the numbers of the batches whose parts count."""
         return [part.number for part in self.parts()]
 
-    def batch_of_jobs(self) -> list[tuple[str, int | None]]:
-        """Give the id and the batch of each entered job, in the order of the plan; a job that died has no batch."""
-        return self._rows("SELECT id, batch FROM job ORDER BY position")
+    def places(self, jobs: Sequence[str] | None = None) -> list[tuple[str, str, int | None]]:
+        """Give id, state and batch of these jobs or of all, in the order of the plan; no batch without tables."""
+        kept = "CASE WHEN state = 'done' AND equity != '' THEN number END"
+        query = f"SELECT id, state, {kept} FROM job LEFT JOIN batch ON job.batch = batch.number"
+        if jobs is None:
+            return self._rows(f"{query} ORDER BY position")
+        return self._rows(f"{query} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY position", _listed(jobs))
+
+    def metrics_of(self, jobs: Sequence[str]) -> list[tuple[int, str, bytes]]:
+        """Give position, id and metrics of these jobs, in the order of the plan."""
+        query = "SELECT position, id, metrics FROM job WHERE id IN (SELECT value FROM json_each(?)) ORDER BY position"
+        return self._rows(query, _listed(jobs))
 
     def parts(self) -> list[Part]:
         """Give the batches whose parts count."""
@@ -213,7 +230,7 @@ class Ledger:
             )
             for index, (position, (job, spec)) in enumerate(zip(batch.positions, jobs, strict=True))
         ]
-        checksums = (sha256(part).hexdigest() for part in (result.trades, result.equity))
+        checksums = map(checksum, (result.trades, result.equity))
         self._write(rows, (batch.number, batch.symbol, len(rows), result.seconds, now, result.peak, *checksums), live)
 
     def quarantine(self, position: int, job: str, spec: JobSpec, attempts: int, reason: str) -> None:
@@ -262,3 +279,7 @@ class Ledger:
             return self._connection.execute(query, parameters).fetchall()
         except sqlite3.DatabaseError as error:
             raise self._fault(error) from None
+
+
+def _listed(jobs: Sequence[str]) -> str:
+    return msgspec.json.encode(list(jobs)).decode()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from hashlib import sha256
 from pathlib import Path
 
 from options_bt.job.planner import Plan
-from options_bt.runner.batch import Footer, Result, footer_of
+from options_bt.runner.batch import Footer, Result, checksum, footer_of
 from options_bt.runner.folder import RunFolder
 from options_bt.runner.ledger import DamagedLedgerError, Ledger, Part
 from options_bt.storage import storage_errors
@@ -78,13 +77,13 @@ def _entered(folder: RunFolder, plan: Plan, ledger: Ledger, path: Path) -> bool:
     try:
         trades = path.read_bytes()
         footer = footer_of(trades)
-        equity = folder.part("equity", footer.batch.number).read_bytes()
+        equity = folder.part("equity", footer.batch.number).read_bytes() if footer.equity else b""
     except (OSError, ValueError):
         return False
-    if sha256(equity).hexdigest() != footer.equity or not all(p < len(plan) for p in footer.batch.positions):
+    if checksum(equity) != footer.equity or not all(p < len(plan) for p in footer.batch.positions):
         return False
     jobs = [(job, plan[position]) for job, position in zip(footer.jobs, footer.batch.positions, strict=True)]
-    ledger.forget_jobs(footer.batch.positions)  # of an earlier batch in which they failed
+    ledger.forget_jobs(footer.batch.positions)  # of an earlier batch, in which they failed or kept no tables
     ledger.record(footer.batch, _result(footer, trades, equity), jobs)
     return True
 
@@ -102,10 +101,10 @@ def _result(footer: Footer, trades: bytes, equity: bytes) -> Result:
 
 def _fault(folder: RunFolder, part: Part) -> str:
     """Say what is wrong with the files of a batch; nothing when they are as they were written."""
-    for table, checksum in (("trades", part.trades), ("equity", part.equity)):
+    for table, as_written in (("trades", part.trades), ("equity", part.equity)):
         path = folder.part(table, part.number)
         try:
-            if sha256(path.read_bytes()).hexdigest() != checksum:
+            if as_written and checksum(path.read_bytes()) != as_written:
                 return f"{path} is damaged"
         except FileNotFoundError:
             return f"{path} is missing"

@@ -18,6 +18,7 @@ from options_bt.job.predicates import history_columns
 from options_bt.job.schema import JobFile
 from options_bt.runner.coordinator import Coordinator
 from options_bt.runner.folder import RunFolder, RunInfo, differences, run_info
+from options_bt.runner.keeping import best_without_tables, keeps_too_few
 from options_bt.runner.ledger import Ledger
 from options_bt.runner.logs import log_to_file
 from options_bt.runner.progress import Progress
@@ -184,9 +185,12 @@ def _run(
 
 
 def _ledger(folder: RunFolder, plan: Plan, resume_failed: bool) -> Ledger:
-    """Give the ledger of a run: to be read, when it is finished and whole, else to be written."""
+    """Give the ledger of a run: to be read, when it is whole and nothing is left to do, else to be written."""
     if folder.results.is_file() and not resume_failed and (ledger := whole_ledger(folder)):
-        return ledger
+        if not keeps_too_few(plan, ledger):
+            return ledger
+        ledger.close()
+        folder.results.unlink()
     ledger = repaired_ledger(folder, plan)
     if resume_failed and (again := ledger.forget_failed()):
         logger.info("%d backtests that failed before are run again", again)
@@ -203,18 +207,27 @@ def _finish(
     shown: bool,
     max_failures: float,
 ) -> Summary:
-    """Run what is pending, and write the results when nothing is left."""
-    summary = Summary(folder.path, len(plan), 0, 0)
-    pending = ~ledger.done(len(plan))
-    if pending.any():
+    """Run what is pending, then the best once more to keep their tables; write the results when nothing is left."""
+
+    def run_pending(before: Summary, tables: bool) -> Summary:
+        pending = ~ledger.done(len(plan))
+        if not pending.any():
+            return before
         warm_up()
         began = time.monotonic()
-        coordinator = Coordinator(plan, folder, ledger, markets, pending, max_failures)
+        coordinator = Coordinator(plan, folder, ledger, markets, pending, tables, max_failures)
         stopped_by = coordinator.run(workers, shown)
-        times = Times(0.0, 0.0, time.monotonic() - began, coordinator.working, coordinator.writing)
-        summary = summary._replace(stopped_by=stopped_by, gave_up=coordinator.gave_up, times=times)
-        if stopped_by or coordinator.gave_up:
-            return summary
+        times = before.times.plus(time.monotonic() - began, coordinator.working, coordinator.writing)
+        return before._replace(stopped_by=stopped_by, gave_up=coordinator.gave_up, times=times)
+
+    keeps_all = plan.job.run.kept(len(plan)) == len(plan)
+    summary = run_pending(Summary(folder.path, len(plan), 0, 0), keeps_all)
+    if not summary.ended_early and (best := best_without_tables(plan, ledger)):
+        logger.info("The best %d by %s run once more, to keep their trades and equity", len(best), plan.job.objective)
+        ledger.forget_jobs(best)
+        summary = run_pending(summary, tables=True)
+    if summary.ended_early:
+        return summary
     began = time.monotonic()
     buffer = io.BytesIO()
     results_table(plan, ledger).write_parquet(buffer, compression="zstd")

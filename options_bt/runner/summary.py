@@ -31,6 +31,12 @@ class Times(NamedTuple):
     work: float = 0.0
     writing: float = 0.0
 
+    def plus(self, backtests: float, work: float, writing: float) -> Times:
+        """Give these times with more backtests."""
+        return self._replace(
+            backtests=self.backtests + backtests, work=self.work + work, writing=self.writing + writing
+        )
+
 
 class Summary(NamedTuple):
     """How a run ended.
@@ -52,6 +58,11 @@ class Summary(NamedTuple):
     stopped_by: int = 0
     gave_up: bool = False
     times: Times = Times()
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether a signal or too many failures ended it."""
+        return self.gave_up or self.stopped_by > 0
 
     @property
     def exit_code(self) -> int:

@@ -34,15 +34,12 @@ class MadeRun(Run):
             rows.append({"job": f"{position:016x}", "status": "done", "total_pnl": 0.0} | spec.row() | values)
         self._results = pl.DataFrame(rows, SCHEMA).filter(pl.col("status").is_not_null())
 
-    def results(self) -> pl.DataFrame:
-        return self._results
+    def scan_results(self) -> pl.LazyFrame:
+        return self._results.lazy()
 
-    def batches(self) -> pl.DataFrame:
-        return self._results.select("job", pl.int_range(pl.len()).alias("batch"))
-
-    def scan(self, table: Table, batches: Sequence[int] | None = None) -> pl.LazyFrame:
+    def scan(self, table: Table, jobs: Sequence[str] | None = None) -> pl.LazyFrame:
         assert table == "equity"
-        rows = self._results if batches is None else self._results[list(batches)]
+        rows = self._results if jobs is None else self._results.filter(pl.col("job").is_in(list(jobs)))
         rows = rows.filter(pl.col("status") == "done").select(
             "job",
             pl.concat_list("start", pl.col("start") + timedelta(days=10)).alias("date"),

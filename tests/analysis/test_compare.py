@@ -239,3 +239,21 @@ def test_simulated_markets_of_other_seeds_differ(small_run: SmallRun, run: Run, 
     assert comparison.jobs == 1
     assert len(comparison.only_a) == 3
     assert {"results", "trades", "equity"} == set(comparison.cells["table"])
+
+
+def test_tables_are_compared_where_both_runs_keep_them(small_run: SmallRun, run: Run, tmp_path: Path) -> None:
+    job = job_of(symbols=["SPY", "NVDA"], run={"keep": "top 1"})
+    best = finished(job, tmp_path, small_run.cache)
+    (batch,) = best.batches()["batch"].drop_nulls()
+    for a, b in ((run, best), (best, run)):
+        comparison = compare(a, b)
+        assert (comparison.equal, comparison.jobs, comparison.not_kept) == (True, 4, 3)
+    part = RunFolder(best.path).part("trades", batch)
+    changed("pnl", nudged)(pl.read_parquet(part)).write_parquet(part)
+    comparison = compare(run, best)
+    assert (comparison.differing_cells, comparison.differing_jobs, comparison.not_kept) == (1, 1, 3)
+
+
+def test_nothing_is_left_out_for_a_failed_job(small_run: SmallRun, tmp_path: Path) -> None:
+    failing = with_a_failure(job_of(), tmp_path, small_run.cache)
+    assert compare(failing, failing).not_kept == 0

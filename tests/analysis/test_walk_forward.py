@@ -18,6 +18,7 @@ from options_bt.analysis.opened import Run, open_run
 from options_bt.analysis.walk_forward import WalkForward, walk_forward
 from options_bt.errors import InputError, RunFolderError
 from options_bt.job.objectives import LOWER_IS_BETTER
+from options_bt.job.schema import RunSettings
 from options_bt.runner.ledger import Ledger
 from tests.analysis.made_run import MadeRun
 from tests.small_run import SmallRun, finished, job_of, with_a_failure
@@ -405,6 +406,14 @@ def test_the_stitched_account_of_a_real_run_earns_what_its_tests_earned(real: Ru
         stitched = found.equity.filter(symbol=symbol)["equity"]
         assert stitched.to_list() == pytest.approx((100_000 + moves.cum_sum()).to_list())
     assert accounts[None]["total_pnl"] == pytest.approx(found.choices["test_pnl"].sum())
+
+
+def test_the_equity_of_the_chosen_tests_need_not_be_kept(small_run: SmallRun, real: Run, tmp_path: Path) -> None:
+    bare = finished(structs.replace(real.job, run=RunSettings(keep="metrics")), tmp_path, small_run.cache)
+    ours, theirs = answer(real), answer(bare)
+    assert ours.equity.height > 100
+    assert_frame_equal(ours.equity, theirs.equity, check_exact=True)
+    assert_frame_equal(ours.out_of_sample, theirs.out_of_sample, check_exact=True)
 
 
 def test_the_choice_in_a_real_run_is_that_of_its_results(real: Run) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from options_bt.analysis import opened
 from options_bt.analysis.opened import open_run
 from options_bt.analysis.overfitting.of_run import overfitting
 from tests.cli.terminal import Command, refused
@@ -56,3 +57,15 @@ def test_wrong_options_are_refused(command: Command, small_run: SmallRun, option
 
 def test_no_such_run_is_refused(command: Command) -> None:
     refused(command("overfitting", "nowhere"), "nowhere")
+
+
+def test_more_than_is_computed_again_is_refused_with_the_setting(
+    command: Command, small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened, "MOST", 1)
+    bare = finished(job_of(run={"keep": "metrics"}), Path("runs"), small_run.cache)
+    refused(
+        command("overfitting", bare.path),
+        "runs/two does not keep the trades and equity of 2 of these 2 backtests, and at most 1 are computed again. "
+        "Run its job file with `run: {keep: all}`, which adds what is not there",
+    )

@@ -118,6 +118,28 @@ def test_show_of_an_unknown_or_an_ambiguous_job_is_refused(command: Command, sma
     refused(command("show", small_run.path, ""), "4 jobs begin with ''", *jobs, "give more of it")
 
 
+def test_show_computes_the_trades_again_that_a_run_does_not_keep(command: Command, small_run: SmallRun) -> None:
+    job = job_of(symbols=["SPY", "NVDA"], run={"keep": "metrics"})
+    bare = finished(job, Path("runs"), small_run.cache)
+    for one in bare.results()["job"]:
+        assert command("show", bare.path, one).out == command("show", small_run.path, one).out
+    assert command("show", bare.path, one, "--cache", small_run.cache).code == 0
+    refused(
+        command("show", bare.path, one, "--cache", "elsewhere"),
+        "two does not keep these trades and equity, and they cannot be computed again: NVDA: nothing is cached in "
+        "elsewhere; `options-bt data pull` with the job file brings it",
+    )
+
+
+def test_compare_says_how_many_jobs_have_no_tables(command: Command, small_run: SmallRun) -> None:
+    bare = finished(job_of(symbols=["SPY", "NVDA"], run={"keep": "top 1"}), Path("runs"), small_run.cache)
+    answer = command("compare", small_run.path, bare.path)
+    assert (answer.code, answer.out) == (
+        0,
+        "4 jobs are bit-identical in results; trades and equity of 1 were compared, the others are not kept by both\n",
+    )
+
+
 def test_compare_of_equal_runs_ends_with_0(command: Command, small_run: SmallRun) -> None:
     answer = command("compare", small_run.path, small_run.copy(Path("runs")))
     assert (answer.code, answer.out) == (0, "4 jobs are bit-identical in results, trades and equity\n")

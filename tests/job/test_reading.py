@@ -11,7 +11,7 @@ from options_bt.errors import Fault
 from options_bt.job.objectives import OBJECTIVES
 from options_bt.job.parameters import FIELDS, Parameters
 from options_bt.job.reading import read_job
-from options_bt.job.schema import JobFile, Period
+from options_bt.job.schema import JobFile, Period, RunSettings
 from options_bt.job.strategies import STRATEGIES
 from options_bt.job.windows import Windows
 
@@ -44,7 +44,7 @@ def test_three_keys_are_enough() -> None:
     assert (job.source, job.grid, job.windows, job.objective) == ("demo", (), None, "sharpe")
     assert job.strategy == STRATEGIES["put_credit_spread"]
     assert job.params == Parameters()
-    assert (job.run.workers, job.run.timeout, job.run.retries) == ("auto", 300.0, 1)
+    assert (job.run.workers, job.run.timeout, job.run.retries, job.run.keep) == ("auto", 300.0, 1, "auto")
 
 
 def test_everything_at_once() -> None:
@@ -231,6 +231,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "quick: its days end before they start; allowed: days up to 2024-12-31",
     ),
     "a quick ticker": ({"quick": {"symbols": [7]}}, "quick.symbols[0]: got 7; allowed: a ticker such as AAPL or BRK.B"),
+    "keep": (
+        {"run": {"keep": "top 0"}},
+        'run.keep: got "top 0"; allowed: auto, all, metrics, or top and a number, such as top 100',
+    ),
     "workers": (
         {"run": {"workers": "many"}},
         'run.workers: got "many"; allowed: a whole number from 1 to 256, or auto',
@@ -362,3 +366,21 @@ def test_any_data_is_either_read_or_refused(data: Any) -> None:
     job, faults = read_job(data)
     assert job is None
     assert faults
+
+
+@pytest.mark.parametrize(
+    ("keep", "small", "large"),
+    [("all", 50, 10_001), ("metrics", 0, 0), ("top 20", 20, 20), ("top 100", 50, 100), ("auto", 50, 100)],
+)
+def test_keep_says_of_how_many_jobs_the_tables_are_stored(keep: str, small: int, large: int) -> None:
+    job = valid(run={"keep": keep})
+    assert (job.run.kept(50), job.run.kept(10_001)) == (small, large)
+    assert RunSettings().kept(10_000) == 10_000
+
+
+@pytest.mark.parametrize(
+    "keep", ["top", "top -1", "top 1.5", "top100", "top 100\n", "all trades", "none", 5, True, ["all"]]
+)
+def test_what_is_no_value_of_keep_is_refused(keep: object) -> None:
+    _, faults = read_job(BASE | {"run": {"keep": keep}})
+    assert [fault.path for fault in faults] == ["run.keep"]

@@ -21,7 +21,8 @@ from options_bt.analysis.walk_forward import walk_forward
 from options_bt.engine.records import REFUSALS
 from options_bt.errors import RunFolderError, StorageError
 from options_bt.job.reading import read_job
-from options_bt.report.html import page, write_report
+from options_bt.job.schema import RunSettings
+from options_bt.report.html import page, sections_of, write_report
 from options_bt.report.jobs import MOST_ROWS
 from tests.report.conftest import copied
 from tests.report.parsed import Page
@@ -298,3 +299,13 @@ def test_a_page_that_cannot_be_written_is_told(whole: Run, tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot write"):
         write_report(whole, tmp_path / "file" / "report.html")
+
+
+@pytest.mark.parametrize("keep", ["metrics", "top 1"])
+def test_tables_that_are_not_kept_are_on_the_page_all_the_same(
+    forward: Run, small_run: SmallRun, tmp_path: Path, keep: str
+) -> None:
+    bare = finished(structs.replace(forward.job, run=RunSettings(keep=keep)), tmp_path, small_run.cache)
+    ours, theirs = (sections_of(run)[:-1] for run in (forward, bare))  # the last has the job file
+    assert [one.title for one in theirs] == [one.title for one in ours]
+    assert str(theirs) == str(ours)

@@ -40,7 +40,12 @@ def task(number: int, job: JobFile, market: Prepared, repeat: int = 1) -> Task:
     plan = Plan(job)
     specs = [spec for spec in plan if spec.symbol == "SPY"] * repeat
     batch = Batch(number=number, symbol="SPY", positions=tuple(range(len(specs))))
-    return Task(batch=batch, market=market.folder, jobs=tuple((spec.id(market.fingerprint), spec) for spec in specs))
+    return Task(
+        batch=batch,
+        market=market.folder,
+        jobs=tuple((spec.id(market.fingerprint), spec) for spec in specs),
+        tables=True,
+    )
 
 
 def until(executor: Executor, count: int) -> list[Finished | Lost]:

@@ -73,8 +73,8 @@ def trials_of(run: Run) -> Trials:
     table = jobs.group_by("trial", maintain_order=True).agg(
         pl.col("symbol", *axes).first(), pl.col("job").alias("jobs"), pl.col("trades").sum()
     )
-    equity = run.scan("equity").select("job", "date", "equity")
-    days = equity.join(jobs.lazy(), on="job", how="semi").select("date").unique().sort("date").collect()["date"]
+    equity = run.scan("equity", jobs["job"].to_list()).select("job", "date", "equity")
+    days = equity.select("date").unique().sort("date").collect()["date"]
     returns, excess = np.zeros((days.len(), table.height)), np.zeros((days.len(), table.height))
     # Later windows first: on a day of two tests the earlier one is written last.
     for window in reversed(jobs.partition_by("window")):

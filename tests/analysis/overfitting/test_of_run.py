@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from msgspec import structs
 from numpy.typing import NDArray
 
 from options_bt.analysis.opened import open_run
@@ -17,6 +18,7 @@ from options_bt.analysis.overfitting.sharpe import expected_maximum_sharpe, mome
 from options_bt.analysis.overfitting.text import overfitting_text, sentence
 from options_bt.analysis.overfitting.trials import Trials, trials_of
 from options_bt.analysis.overfitting.verdict import verdict_of
+from options_bt.job.schema import RunSettings
 from tests.small_run import SmallRun, finished, job_of, with_a_failure
 
 
@@ -54,6 +56,17 @@ def test_the_best_of_a_run_are_those_of_the_results(small_run: SmallRun) -> None
         assert (low < value).all()
         assert (value < found.top[f"{name}_high"]).all()
     assert (found.top["dsr"] < found.top["psr"]).all()
+
+
+def test_the_equity_of_the_trials_need_not_be_kept(small_run: SmallRun, tmp_path: Path) -> None:
+    job = job_of(symbols=["SPY", "NVDA"], windows={"train": "6m", "test": "6m"})
+    whole = finished(job, tmp_path, small_run.cache)
+    bare = finished(structs.replace(job, name="bare", run=RunSettings(keep="top 1")), tmp_path, small_run.cache)
+    ours, theirs = trials_of(whole), trials_of(bare)
+    assert ours.returns.shape[1] == 4 and ours.returns.any()
+    np.testing.assert_array_equal(ours.returns, theirs.returns)
+    np.testing.assert_array_equal(ours.excess, theirs.excess)
+    assert overfitting_text(overfitting(whole, draws=100)) == overfitting_text(overfitting(bare, draws=100))
 
 
 def test_the_track_record_is_told_in_years() -> None:

@@ -49,7 +49,7 @@ def test_the_risk_free_rate_is_subtracted_as_the_engine_does(small_run: SmallRun
 
 
 def with_equity(run: Run, equity: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(run, "scan", lambda table: equity.lazy())
+    monkeypatch.setattr(run, "scan", lambda table, jobs: equity.lazy())
     return run
 
 
