@@ -7,7 +7,7 @@ from html import escape
 import polars as pl
 
 from options_bt.analysis.opened import Run
-from options_bt.analysis.tables import cell_text, data_text, headline, ranked
+from options_bt.analysis.tables import cell_text, data_text, headline, headline_columns, ranked
 
 SHOWN = 10
 """Rows of the table."""
@@ -18,7 +18,7 @@ def run_html(run: Run) -> str:
     counts = ((pl.col("status") == status).sum().alias(status) for status in ("done", "failed"))
     done, failed = run.scan_results().select(counts).collect().row(0)
     state = f"{done:,} of {len(run.plan):,} backtests done, {failed:,} failed"
-    shown = headline(run, ranked(run, top=SHOWN))
+    shown = headline(run, ranked(run, top=SHOWN, columns=headline_columns(run)))
     caption = f"The best {shown.height:,} by {run.job.objective}" if shown.height else "No results yet"
     return (
         f"<div><p><strong>{escape(run.job.name)}</strong>: {state}<br>"

@@ -28,7 +28,14 @@ _OF_WHAT = re.compile("^(train|test|best|mean)_(?=.)")
 """What stands before a metric in walk-forward tables."""
 
 
-def ranked(run: Run, *, sort: str | None = None, top: int | None = None, where: str | None = None) -> pl.DataFrame:
+def ranked(
+    run: Run,
+    *,
+    sort: str | None = None,
+    top: int | None = None,
+    where: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> pl.DataFrame:
     """Give a run's results, best first.
 
     Parameters
@@ -40,6 +47,8 @@ def ranked(run: Run, *, sort: str | None = None, top: int | None = None, where: 
         How many rows.
     where : str, optional
         SQL condition over the columns, such as ``delta > 0.18``.
+    columns : sequence of str, optional
+        Which to read; all by default.
 
     Raises
     ------
@@ -47,29 +56,34 @@ def ranked(run: Run, *, sort: str | None = None, top: int | None = None, where: 
         When `sort` is no column or `where` no condition.
     """
     rows = run.scan_results()
-    columns = rows.collect_schema()
-    column = sort or run.job.objective
-    if column not in columns:
-        raise InputError(f"--sort: got {column!r}{nearest(column, columns)}; allowed: {', '.join(columns)}")
-    descending = column not in LOWER_IS_BETTER and columns[column].is_numeric()
+    known = rows.collect_schema()
+    by = sort or run.job.objective
+    if by not in known:
+        raise InputError(f"--sort: got {by!r}{nearest(by, known)}; allowed: {', '.join(known)}")
+    descending = by not in LOWER_IS_BETTER and known[by].is_numeric()
     try:
         rows = rows if where is None else rows.filter(pl.sql_expr(where))
-        rows = rows.sort(column, descending=descending, nulls_last=True, maintain_order=True)
-        return (rows if top is None else rows.head(top)).collect()
+        rows = rows.sort(by, descending=descending, nulls_last=True, maintain_order=True)
+        return (rows if top is None else rows.head(top)).select(columns or known.names()).collect()
     except (pl.exceptions.PolarsError, ValueError) as error:
         if where is None:
             raise
         reason = str(error).splitlines()[0].partition("; valid columns")[0]
-        raise InputError(f"--where {where!r}: {reason}; allowed: an SQL condition over {', '.join(columns)}") from None
+        raise InputError(f"--where {where!r}: {reason}; allowed: an SQL condition over {', '.join(known)}") from None
 
 
-def headline(run: Run, results: pl.DataFrame, sort: str | None = None) -> pl.DataFrame:
+def headline_columns(run: Run, sort: str | None = None) -> list[str]:
     """Give the columns that tell the rows apart, and the metrics that people look at first."""
     axes = [name for name, _ in run.job.grid]
     place = ["job", "symbol"] + (["window", "role"] if run.job.windows else [])
-    status = ["status"] if (results["status"] != "done").any() else []
-    shown = [*place, *axes, *status, sort or run.job.objective, *HEADLINE]
-    return results.select(list(dict.fromkeys(shown)))
+    return list(dict.fromkeys([*place, *axes, "status", sort or run.job.objective, *HEADLINE]))
+
+
+def headline(run: Run, results: pl.DataFrame, sort: str | None = None) -> pl.DataFrame:
+    """Give the headline columns of these results; the status only where some are not done."""
+    shown = results.select(headline_columns(run, sort))
+    # Of results ranked by their status it is what was asked for.
+    return shown if sort == "status" or (shown["status"] != "done").any() else shown.drop("status")
 
 
 def failures_table(run: Run, failures: Sequence[Failure]) -> pl.DataFrame:

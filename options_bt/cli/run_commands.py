@@ -23,12 +23,12 @@ def results(run: Path, sort: str | None, top: int | None, where: str | None, for
     The table shows what tells the jobs apart and the main metrics; the other formats have every column.
     """
     from options_bt.analysis.opened import open_run
-    from options_bt.analysis.tables import formatted, headline, ranked
+    from options_bt.analysis.tables import formatted, headline, headline_columns, ranked
 
     opened = open_run(run_folder(run))
-    rows = ranked(opened, sort=sort, top=top, where=where)
-    shown = headline(opened, rows, sort) if form == "table" else rows
-    sys.stdout.buffer.write(formatted(shown, form))
+    columns = headline_columns(opened, sort) if form == "table" else None
+    rows = ranked(opened, sort=sort, top=top, where=where, columns=columns)
+    sys.stdout.buffer.write(formatted(headline(opened, rows, sort) if columns else rows, form))
 
 
 @click.command("walk-forward", cls=Examples, epilog="options-bt walk-forward runs/walk_forward --plateau")

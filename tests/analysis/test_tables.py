@@ -11,7 +11,15 @@ from polars.testing import assert_frame_equal
 
 from options_bt.analysis.compare import compare
 from options_bt.analysis.opened import Run, open_run
-from options_bt.analysis.tables import comparison_text, formatted, headline, job_text, ranked, text_table
+from options_bt.analysis.tables import (
+    comparison_text,
+    formatted,
+    headline,
+    headline_columns,
+    job_text,
+    ranked,
+    text_table,
+)
 from options_bt.engine.metrics import METRICS
 from options_bt.errors import InputError, RunFolderError
 from options_bt.job.objectives import LOWER_IS_BETTER, OBJECTIVES
@@ -131,6 +139,13 @@ def test_no_condition_is_refused_with_the_reason_and_the_columns(run: Run, where
     assert reason in message
     assert message.endswith("allowed: an SQL condition over " + ", ".join(run.results().columns))
     assert "\n" not in message
+
+
+def test_only_some_columns_are_read_and_the_rows_are_the_same(run: Run) -> None:
+    whole = ranked(run, sort="calmar", top=3, where="delta < 0.3")
+    for columns in (["job"], headline_columns(run, "calmar")):
+        assert ranked(run, sort="calmar", top=3, where="delta < 0.3", columns=columns).equals(whole.select(columns))
+    assert headline(run, whole.select(headline_columns(run))).equals(headline(run, whole))
 
 
 def test_the_headline_tells_the_rows_apart_and_has_the_main_metrics(run: Run) -> None:
