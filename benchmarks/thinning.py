@@ -36,8 +36,10 @@ COLUMNS = ("entry_date", "exit_date", "pnl", "modelled_exit", "stale_days", "quo
 HEADING = f"""# What gaps do to results
 
 By `make thinning`: {len(SYMBOLS)} symbols x {len(SEEDS)} seeds of the dense simulated market, 2019 to 2024. Dollars a
-trade of one contract. A trade is compared with the truth's of the same entry; the second table is jobs/grid.yaml.
+trade of one contract. A trade is compared with the truth's of the same entry; the second table has one position at a
+time, the third is jobs/grid.yaml.
 """
+ERROR = "spread of error (of the truth)"
 CONTRACT = ["date", "expiration", "strike", "right"]
 
 
@@ -141,13 +143,15 @@ def trades_of(seed: int, symbol: str, ways: dict[str, Market]) -> pl.DataFrame:
     return pl.concat(found).with_columns(symbol=pl.lit(symbol), seed=pl.lit(seed))
 
 
-def grid_of(seed: int, symbol: str, ways: dict[str, Market]) -> pl.DataFrame:
-    """Give the metrics of each job of jobs/grid.yaml."""
+def metrics_of(seed: int, symbol: str, ways: dict[str, Market]) -> pl.DataFrame:
+    """Give the metrics of each job of jobs/grid.yaml, and of each strategy with one position at a time."""
     rows = []
     for way, market in ways.items():
-        for number, spec in enumerate(plan_of(symbol, way)):
+        named = [plan_of(symbol, way, f"strategy={name}", "delta=0.2", "dte=30-45")[0] for name in STRATEGIES]
+        of_what = ["grid"] * len(plan_of(symbol, way)) + list(STRATEGIES)
+        for number, spec in enumerate([*plan_of(symbol, way), *named]):
             metrics = metrics_row(run_backtest(spec, market).metrics)
-            place = {"seed": seed, "symbol": symbol, "way": way, "job": number}
+            place = {"seed": seed, "symbol": symbol, "way": way, "job": number, "of": of_what[number]}
             rows.append(place | {name: metrics[name] for name in GRID_METRICS})
     return pl.DataFrame(rows)
 
@@ -188,9 +192,20 @@ def trade_lines(trades: pl.DataFrame) -> Iterator[str]:
         yield f"| {strategy} | {WAYS[way]} | {count:,} | {' | '.join(f'{x:,.1f}' for x in dollars)} | {shares} |\n"
 
 
-def grid_lines(grid: pl.DataFrame) -> Iterator[str]:
-    """Give the table of errors of the metrics, and of how much of the ranking survives."""
-    yield "| way | " + " | ".join(f"{name}: bias, spread of error (of the truth)" for name in GRID_METRICS)
+def strategy_lines(metrics: pl.DataFrame) -> Iterator[str]:
+    """Give the table of errors of each strategy's metrics, one position at a time."""
+    yield f"| strategy | way | {' | '.join(f'{name}: bias, {ERROR}' for name in GRID_METRICS)} |\n"
+    yield "|" + "---|" * (len(GRID_METRICS) + 2) + "\n"
+    pairs = dict(against_truth(metrics, ["seed", "symbol", "job"]))
+    for strategy, way in product(STRATEGIES, WAYS):
+        errors = [_error(pairs[way].filter(pl.col("of") == strategy), name) for name in GRID_METRICS]
+        yield f"| {strategy} | {WAYS[way]} | {' | '.join(errors)} |\n"
+
+
+def grid_lines(metrics: pl.DataFrame) -> Iterator[str]:
+    """Give the table of errors of the grid's metrics, and of how much of its ranking survives."""
+    grid = metrics.filter(pl.col("of") == "grid")
+    yield "| way | " + " | ".join(f"{name}: bias, {ERROR}" for name in GRID_METRICS)
     yield " | rank correlation in a symbol | lowest | same best | of the best three | over 60 jobs |\n"
     yield "|" + "---|" * (len(GRID_METRICS) + 6) + "\n"
     rank = pl.corr("sharpe", "sharpe_true", method="spearman")
@@ -216,11 +231,12 @@ def _error(rows: pl.DataFrame, name: str) -> str:
 
 def main() -> None:
     """Measure, print and save."""
-    trades, grid = [], []
+    trades, metrics = [], []
     for seed, symbol, ways in markets():
         trades.append(trades_of(seed, symbol, ways))
-        grid.append(grid_of(seed, symbol, ways))
-    text = f"{HEADING}\n{''.join(trade_lines(pl.concat(trades)))}\n{''.join(grid_lines(pl.concat(grid)))}"
+        metrics.append(metrics_of(seed, symbol, ways))
+    tables = (trade_lines(pl.concat(trades)), strategy_lines(pl.concat(metrics)), grid_lines(pl.concat(metrics)))
+    text = "\n".join([HEADING, *("".join(lines) for lines in tables)])
     TABLE.write_text(text)
     print(text)
 
