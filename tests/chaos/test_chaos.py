@@ -27,6 +27,7 @@ name: chaos
 symbols: [AAPL, MSFT, NVDA, SPY]
 period: {{start: 2022-01-01, end: 2024-12-31}}
 strategy: put_credit_spread
+params: {{unquoted: hold}}
 grid:
   delta: [0.15, 0.2, 0.25, 0.3, 0.35]
   dte: [21-30, 30-45]
