@@ -6,6 +6,7 @@ import pytest
 
 from options_bt.job.reading import read_job
 from options_bt.job.schema import JobFile
+from options_bt.runner import batch as batch_room
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,16 @@ def job() -> JobFile:
     )
     assert read is not None, faults
     return read
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The jobs that are run from now on."""
+    run_batch, jobs = batch_room.run_batch, list[str]()
+
+    def counting(task: batch_room.Task) -> batch_room.Result:
+        jobs.extend(job for job, _ in task.jobs)
+        return run_batch(task)
+
+    monkeypatch.setattr("options_bt.runner.inline.run_batch", counting)
+    return jobs

@@ -13,7 +13,6 @@ from options_bt.analysis.tables import ranked
 from options_bt.errors import StorageError
 from options_bt.job import schema
 from options_bt.job.schema import JobFile
-from options_bt.runner import batch as batch_room
 from options_bt.runner import coordinator
 from options_bt.runner.ledger import Ledger
 from options_bt.runner.run import run_job
@@ -37,19 +36,6 @@ def stored(run: Run) -> set[str]:
 @pytest.fixture(scope="module")
 def whole(job: JobFile, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return open_run(ran(keeping(job, "all"), tmp_path_factory.mktemp("runs"), cache).path, cache)
-
-
-@pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The jobs that are run from now on."""
-    run_batch, jobs = batch_room.run_batch, list[str]()
-
-    def counting(task: batch_room.Task) -> batch_room.Result:
-        jobs.extend(job for job, _ in task.jobs)
-        return run_batch(task)
-
-    monkeypatch.setattr("options_bt.runner.inline.run_batch", counting)
-    return jobs
 
 
 @pytest.mark.parametrize(("keep", "count"), [("all", 24), ("auto", 24), ("top 30", 24), ("top 5", 5), ("metrics", 0)])

@@ -13,7 +13,6 @@ from options_bt.analysis.compare import compare
 from options_bt.analysis.opened import open_run
 from options_bt.errors import RunFolderError
 from options_bt.job.schema import JobFile
-from options_bt.runner import batch as batch_room
 from options_bt.runner import schedule
 from options_bt.runner.batch import footer_of
 from options_bt.runner.run import run_job
@@ -65,42 +64,29 @@ def whole(run: Callable[[], list[str]], tmp_path: Path) -> bytes:
     return (tmp_path / "small/results.parquet").read_bytes()
 
 
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The jobs that are run from now on."""
-    run_batch, jobs = batch_room.run_batch, list[str]()
-
-    def counting(task: batch_room.Task) -> batch_room.Result:
-        jobs.extend(job for job, _ in task.jobs)
-        return run_batch(task)
-
-    monkeypatch.setattr("options_bt.runner.inline.run_batch", counting)
-    return jobs
-
-
 @pytest.mark.parametrize("damage", [cut, flip, Path.unlink])
 @pytest.mark.parametrize("table", ["trades", "equity"])
 def test_a_damaged_part_is_named_and_its_jobs_run_again(
-    run: Callable[[], list[str]], whole: bytes, runs: list[str], tmp_path: Path, table: str, damage: Damage
+    run: Callable[[], list[str]], whole: bytes, computed: list[str], tmp_path: Path, table: str, damage: Damage
 ) -> None:
     path = sorted((tmp_path / "small" / table).iterdir())[2]
     damage(path)
     what = "is missing" if damage is Path.unlink else "is damaged"
     assert run() == [f"{path} {what}; the jobs of batch 2 run again"]
-    assert len(runs) == 4
+    assert len(computed) == 4
     assert (tmp_path / "small/results.parquet").read_bytes() == whole
-    assert run() == [] and len(runs) == 4
+    assert run() == [] and len(computed) == 4
 
 
 @pytest.mark.parametrize("damage", [cut, flip, lambda path: path.write_bytes(b"no database" * 1000)])
 def test_a_damaged_ledger_is_rebuilt_from_the_parts(
-    run: Callable[[], list[str]], whole: bytes, runs: list[str], tmp_path: Path, damage: Damage
+    run: Callable[[], list[str]], whole: bytes, computed: list[str], tmp_path: Path, damage: Damage
 ) -> None:
     path = tmp_path / "small/ledger.sqlite"
     _break_pages(path) if damage is flip else damage(path)
     (warning,) = run()
     assert warning == f"{path} is damaged: it was set aside as ledger.damaged, and rebuilt from 8 whole batches"
-    assert runs == []
+    assert computed == []
     assert (tmp_path / "small/results.parquet").read_bytes() == whole
     assert run() == []
 
@@ -112,14 +98,14 @@ def _break_pages(path: Path) -> None:
 
 
 def test_a_damaged_ledger_and_a_damaged_part_cost_that_part(
-    run: Callable[[], list[str]], whole: bytes, runs: list[str], tmp_path: Path
+    run: Callable[[], list[str]], whole: bytes, computed: list[str], tmp_path: Path
 ) -> None:
     cut(tmp_path / "small/ledger.sqlite")
     cut(tmp_path / "small/trades/part-00000001.parquet")
     (tmp_path / "small/equity/part-00000004.parquet").unlink()
     (warning,) = run()
     assert "rebuilt from 6 whole batches" in warning
-    assert len(runs) == 8
+    assert len(computed) == 8
     assert (tmp_path / "small/results.parquet").read_bytes() == whole
 
 
