@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from options_bt.job.strategies import Strategy
 
 NO_ARM = -1
 _MARKETS_KEPT = 8
+_ANSWERS_KEPT = 256
 
 
 def arm_of_day(
@@ -38,6 +40,18 @@ def arm_of_day(
     array of int64
         Index of the first arm whose predicate is true; NO_ARM on days without one or off `entry_every`.
     """
+    known = _signals_of(market).arms
+    asked = (strategy, entry_when, entry_every, first, end)
+    if asked not in known:
+        if len(known) == _ANSWERS_KEPT:
+            known.clear()
+        known[asked] = _arm_of_day(market, *asked)
+    return known[asked]
+
+
+def _arm_of_day(
+    market: Market, strategy: Strategy, entry_when: str | None, entry_every: str, first: int, end: int
+) -> NDArray[np.int64]:
     arms = np.full(end - first, NO_ARM, np.int64)
     for index in reversed(range(len(strategy.arms))):
         when = strategy.arms[index].when
@@ -59,11 +73,16 @@ def _entry_days(day: NDArray[np.int32], entry_every: str) -> NDArray[np.bool_]:
 
 
 class _Signals:
-    """The feature table of one market and the predicates already answered over it."""
+    """The feature table of one market, the predicates already answered over it, and the arms of days."""
 
     def __init__(self, market: Market) -> None:
-        self._table = features(market).with_row_index("row").lazy()
+        self._market = market
         self._answers: dict[str, NDArray[np.bool_]] = {}
+        self.arms: dict[tuple[Strategy, str | None, str, int, int], NDArray[np.int64]] = {}
+
+    @cached_property
+    def _table(self) -> pl.LazyFrame:
+        return features(self._market).with_row_index("row").lazy()
 
     def true_days(self, predicate: str) -> NDArray[np.bool_]:
         if predicate not in self._answers:
@@ -82,9 +101,13 @@ def true_days(market: Market, predicate: str) -> NDArray[np.bool_]:
 
     Feature tables are kept for the markets last asked for, by fingerprint.
     """
+    return _signals_of(market).true_days(predicate)
+
+
+def _signals_of(market: Market) -> _Signals:
     key = (market.symbol, market.fingerprint)
     if key not in _signals:
         _signals[key] = _Signals(market)
         if len(_signals) > _MARKETS_KEPT:
             _signals.popitem(last=False)
-    return _signals[key].true_days(predicate)
+    return _signals[key]

@@ -151,23 +151,34 @@ def equity_metrics(
     cagr = cagr if isfinite(cagr) else nan
     result[0], result[1], result[4] = growth - 1, cagr, drawdown
     result[5] = cagr / drawdown if drawdown > NO_DEVIATION else nan
-    result[6] = np.sum(open_positions > 0) / n
-    previous = np.append(np.array([capital]), equity[:-1])
-    if np.any(previous <= TOLERANCE):
-        return result
-    returns = equity / previous - 1
+    result[6] = np.count_nonzero(open_positions) / n
+    returns = np.empty(n)
+    previous = capital
+    for number in range(n):
+        if previous <= TOLERANCE:
+            return result
+        returns[number] = equity[number] / previous - 1
+        previous = equity[number]
     mean = np.mean(returns)
-    squares = np.sum((returns - mean) ** 2)
+    squares, cubes, fourths, below = 0.0, 0.0, 0.0, 0.0
+    for one in returns:
+        away = one - mean
+        square = away * away
+        squares += square
+        cubes += square * away
+        fourths += square * square
+        below += min(one, 0.0) ** 2
     deviation = sqrt(squares / n)
     if years > 0 and n > 1:
         per_year = (n - 1) / years
         excess = (mean - risk_free / per_year) * sqrt(per_year)
         sample = sqrt(squares / (n - 1))
-        downside = sqrt(np.mean(np.minimum(returns, 0.0) ** 2))
+        downside = sqrt(below / n)
         result[2] = excess / sample if sample > NO_DEVIATION else nan
         result[3] = excess / downside if downside > NO_DEVIATION else nan
     if deviation > NO_DEVIATION:
-        result[7] = np.mean((returns - mean) ** 3) / deviation**3
-        result[8] = np.mean((returns - mean) ** 4) / deviation**4 - 3
-    result[9] = np.mean(np.sort(returns)[: ceil(n / 20)])
+        result[7] = cubes / n / deviation**3
+        result[8] = fourths / n / deviation**4 - 3
+    worst = ceil(n / 20)
+    result[9] = np.mean(np.partition(returns, worst - 1)[:worst])
     return result
