@@ -37,17 +37,17 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "402950214e0d8606"
+COMPILED_WITH = "64272db338f8a45e"
 """Hash of the modules that this one compiles in: numba compiles it anew when it changes, but not when they do."""
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def legs_of(arms: Arms, arm: Records) -> Records:
     """Give the legs of an arm."""
     return arms.legs[arm.first_leg : arm.first_leg + arm.legs]
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def sized_contracts(rules: Records, max_loss: float, equity: float, committed: float) -> float:
     """Give the contracts that capital allows of a pick; 0 if it does not."""
     contracts = rules.contracts if isnan(rules.risk) else floor(equity * rules.risk / max_loss + TOLERANCE)
@@ -56,7 +56,7 @@ def sized_contracts(rules: Records, max_loss: float, equity: float, committed: f
     return contracts
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def enter(
     chain: Chain, rules: Records, arms: Arms, chosen: int, day: Records, equity: float, committed: float, trade: Records
 ) -> int:

@@ -25,11 +25,11 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "c741caa322249ac3"
+COMPILED_WITH = "34e5b98ad161da95"
 """Hash of the modules that this one compiles in, as in kernel.py."""
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def split(legs: Records, trade: Records, ratio: float) -> None:
     """Put an open position on the terms after a split."""
     for number in range(len(legs)):
@@ -44,7 +44,7 @@ def split(legs: Records, trade: Records, ratio: float) -> None:
     trade.close_mark /= ratio
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, trade: Records, today: int) -> int:
     """Move each leg on to its quote of today, if it has one; give where the position's prices come from."""
     day = chain.days[today]
@@ -61,7 +61,7 @@ def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, t
     return source
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def mark(chain: Chain, rules: Records, arm: Records, legs: Records, trade: Records, today: int) -> bool:
     """Give a position today's prices if every leg has one; tell whether it has."""
     source, day = source_of_marks(chain, rules, arm, legs, trade, today), chain.days[today]
@@ -85,13 +85,13 @@ def mark(chain: Chain, rules: Records, arm: Records, legs: Records, trade: Recor
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def closing_fill(rules: Records, leg: Records, trade: Records, number: int) -> float:
     """Give the price at which a leg closes at its last marks."""
     return fill(trade.mid[number], trade.half_spread[number], rules.slippage, -leg.side)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def option_cost(rules: Records, legs: Records, trade: Records) -> float:
     """Give what closing the option legs costs at their last marks, per share; set their exit fills."""
     cost = 0.0
@@ -102,7 +102,7 @@ def option_cost(rules: Records, legs: Records, trade: Records) -> float:
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def exit_reason(rules: Records, arm: Records, legs: Records, trade: Records, date: int, cost: float) -> int:
     """Give the first exit rule that holds at today's closing fills, or STILL_OPEN."""
     premium = trade.premium + arm.shares * trade.share_fill  # of the options alone
@@ -122,7 +122,7 @@ def exit_reason(rules: Records, arm: Records, legs: Records, trade: Records, dat
     return STILL_OPEN
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def settlement_cost(rules: Records, arm: Records, legs: Records, trade: Records) -> float:
     """Give the cost of a position at expiration, per share; set its exit fills and charge assignment fees."""
     cost = -arm.shares * trade.settlement
@@ -136,7 +136,7 @@ def settlement_cost(rules: Records, arm: Records, legs: Records, trade: Records)
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def is_assigned(leg: Records, trade: Records, number: int, dividend: Records) -> bool:
     """Tell whether a leg is a short call that its owner exercises for a dividend."""
     if leg.side > 0 or leg.right != CALL or isnan(dividend.close) or isnan(trade.close_mark):
@@ -145,7 +145,7 @@ def is_assigned(leg: Records, trade: Records, number: int, dividend: Records) ->
     return dividend.close > trade.strike[number] + TOLERANCE and time_value < dividend.dividend - TOLERANCE
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def any_assigned(legs: Records, trade: Records, dividend: Records) -> bool:
     """Tell whether a dividend has any leg of a position assigned."""
     found = False
@@ -154,7 +154,7 @@ def any_assigned(legs: Records, trade: Records, dividend: Records) -> bool:
     return found
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def assignment_cost(rules: Records, arm: Records, legs: Records, trade: Records, dividend: Records) -> float:
     """Give the cost of a position that ends with an early assignment, per share; set its exit fills, charge its fees.
 
@@ -174,7 +174,7 @@ def assignment_cost(rules: Records, arm: Records, legs: Records, trade: Records,
     return cost
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def finish(rules: Records, trade: Records, date: int, reason: int, cost: float, entry_fees: float) -> float:
     """Turn an open position into a trade; give the cash that its end brings."""
     trade.exit_day, trade.exit_reason, trade.exit_cost = date, reason, cost
@@ -183,7 +183,7 @@ def finish(rules: Records, trade: Records, date: int, reason: int, cost: float, 
     return -trade.contracts * rules.multiplier * cost - (trade.fees - entry_fees)
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def position_value(rules: Records, arm: Records, legs: Records, trade: Records) -> float:
     """Give what an open position is worth at its last marks, in dollars."""
     value = arm.shares * trade.close_mark if arm.shares > 0 else 0.0
