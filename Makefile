@@ -43,7 +43,7 @@ test: lint ## lint, types and tests
 	@$(BIN)/pytest --numprocesses logical --dist loadfile
 
 bench: setup ## measure speed as ratios, and save the table
-	@$(BIN)/python benchmarks/bench.py
+	@$(BIN)/python -m benchmarks.bench
 
 bench-dolt: setup ## measure a real Dolt server; FOLDER=... has room for its ten million quotes
 	@$(BIN)/python benchmarks/dolt.py $(FOLDER)

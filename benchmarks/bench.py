@@ -14,8 +14,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from benchmarks.yardstick import yardstick
 from options_bt.analysis.opened import open_run
 from options_bt.data.cache import Cache
 from options_bt.data.prepare import prepared, pull
@@ -59,6 +61,30 @@ def kernel_rows(folder: Path) -> list[tuple[str, str, str]]:
         rows.append((what, f"{rate:,.0f} backtests/s on one core", f"{1e6 * alone / len(plan):,.0f} us each"))
         rows.append((f"{text}: their tables", f"{tables / alone:.2f} x the backtests", ""))
     return rows
+
+
+def yardstick_rows(folder: Path) -> list[tuple[str, str, str]]:
+    """Measure the engine against the yardstick on the dense market; both must make the same trades."""
+    source = open_source("demo?profile=dense")
+    plan = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"], overrides=["unquoted=hold"]))
+    store = Cache(folder / "cache", source.name)
+    pull(source, store, ["SPY"], plan.years, lambda symbol_years, count, what: None)
+    market = prepared(store, "SPY", plan.years).open()
+    outcomes = [run_backtest(spec, market) for spec in plan]
+    for outcome in outcomes:
+        profits, equity = yardstick(outcome.spec, market)
+        if not (np.allclose(profits, outcome.trades.pnl) and np.allclose(equity, outcome.equity)):
+            raise SystemExit("the yardstick makes other trades than the engine")
+    alone = seconds(lambda: [yardstick(spec, market) for spec in plan])
+    whole = seconds(lambda: [run_backtest(spec, market) for spec in plan])
+    return [
+        (
+            "a hard-wired put spread in numba, without rules, counters or metrics",
+            "1",
+            f"{1e6 * alone / len(plan):.0f} us each",
+        ),
+        ("the engine, the same trades", f"{whole / alone:.2f}", f"{1e6 * whole / len(plan):.0f} us each"),
+    ]
 
 
 def grid_rows(folder: Path) -> list[tuple[str, str, str]]:
@@ -124,7 +150,12 @@ def main() -> None:
     """Measure, print and save."""
     warm_up()
     with tempfile.TemporaryDirectory() as folder:
-        rows = [*kernel_rows(Path(folder)), *grid_rows(Path(folder)), *sweep_rows(Path(folder))]
+        rows = [
+            *yardstick_rows(Path(folder)),
+            *kernel_rows(Path(folder)),
+            *grid_rows(Path(folder)),
+            *sweep_rows(Path(folder)),
+        ]
     lines = ["# What `make bench` measured", "", "| what | ratio or rate | time |", "| --- | --- | --- |"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     lines += [
