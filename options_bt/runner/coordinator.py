@@ -50,6 +50,8 @@ LOOK_SECONDS = 0.2
 TELL_SECONDS = 2.0
 NEWS_UP_TO = 100
 """Jobs up to which each backtest is news; in larger runs it is a detail."""
+DETAILS_UP_TO = 10_000
+"""Jobs up to which each backtest has a line in the log; above, each batch has one."""
 
 
 class Coordinator:
@@ -101,7 +103,6 @@ class Coordinator:
         self._batches: dict[int, tuple[Batch, tuple[tuple[str, JobSpec], ...]]] = {}
         self._best: tuple[float, str] | None = None
         self._failed = ledger.counts()[1]
-        self._level = logging.INFO if len(plan) <= NEWS_UP_TO else logging.DEBUG
 
     def run(self, workers: int | str, shown: bool) -> int:
         """Run what is pending; give the number of the signal that stopped it, or 0."""
@@ -239,25 +240,39 @@ class Coordinator:
         self.writing += time.monotonic() - began
         self.working += result.seconds
         metrics = np.frombuffer(result.metrics).reshape(len(jobs), len(METRICS))
-        for index, (job, spec) in enumerate(jobs):
-            if index in result.errors:
-                self._failed += 1
-                reason = result.errors[index].strip().splitlines()[-1]
-                logger.error("Backtest %s of %s failed: %s", job, spec.symbol, reason)
-                continue
-            trades = int(metrics[index][METRICS.index("trades")])
-            extra = {"job": job, "symbol": spec.symbol, "batch": batch.number}
-            backtests.log(self._level, "Backtest complete: %d trades", trades, extra=extra)
-            self._keep_best(metrics[index], spec)
+        for index in result.errors:
+            job, spec = jobs[index]
+            self._failed += 1
+            reason = result.errors[index].strip().splitlines()[-1]
+            logger.error("Backtest %s of %s failed: %s", job, spec.symbol, reason)
+        self._tell_of(batch, jobs, metrics, result)
+        self._keep_best(metrics, jobs)
         self._progress.advance(len(jobs), self._note())
 
-    def _keep_best(self, metrics: NDArray[np.float64], spec: JobSpec) -> None:
+    def _tell_of(
+        self, batch: Batch, jobs: Sequence[tuple[str, JobSpec]], metrics: NDArray[np.float64], result: Result
+    ) -> None:
+        """Log each backtest that was done, or in a very large run how many."""
+        if len(self._plan) > DETAILS_UP_TO:
+            extra = {"symbol": batch.symbol, "batch": batch.number}
+            backtests.debug("%d backtests complete", len(jobs) - len(result.errors), extra=extra)
+            return
+        level = logging.INFO if len(self._plan) <= NEWS_UP_TO else logging.DEBUG
+        for index, (job, spec) in enumerate(jobs):
+            if index not in result.errors:
+                trades = int(metrics[index][METRICS.index("trades")])
+                extra = {"job": job, "symbol": spec.symbol, "batch": batch.number}
+                backtests.log(level, "Backtest complete: %d trades", trades, extra=extra)
+
+    def _keep_best(self, metrics: NDArray[np.float64], jobs: Sequence[tuple[str, JobSpec]]) -> None:
         objective = self._plan.job.objective
-        value = float(metrics[METRICS.index(objective)])
         sign = -1 if objective in LOWER_IS_BETTER else 1
-        if not np.isnan(value) and (self._best is None or sign * value > sign * self._best[0]):
+        values = np.nan_to_num(sign * metrics[:, METRICS.index(objective)], nan=-inf, posinf=inf, neginf=-inf)
+        best = int(np.argmax(values))
+        if values[best] > -inf and (self._best is None or values[best] > sign * self._best[0]):
+            spec = jobs[best][1]
             axes = " ".join(f"{name} {spec.row()[name]}" for name, _ in self._plan.job.grid)
-            self._best = value, f"{spec.symbol} {axes}".strip()
+            self._best = sign * float(values[best]), f"{spec.symbol} {axes}".strip()
 
     def _note(self) -> str:
         failed = f"{self._failed} failed"
