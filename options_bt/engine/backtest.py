@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+import datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from options_bt.engine.metrics import METRICS, equity_metrics, trade_metrics
 from options_bt.engine.records import REFUSALS, TRADE, Records
 from options_bt.job.spec import JobSpec
 
-_EPOCH = date(1970, 1, 1).toordinal()
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -62,8 +62,9 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     """
     params = spec.params
     chain = market.chain
-    first, end = np.searchsorted(chain.days.date, [spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1])
-    day = chain.days.date[first:end]
+    date = chain.days.date
+    first, end = date.searchsorted((spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1))
+    day = date[first:end]
     n = len(day)
     arms = encoded_arms(spec.strategy, params.delta, params.width, params.width_pct, params.moneyness)
     trades = np.empty(n, TRADE).view(np.recarray)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import nan
+from operator import attrgetter
 
 import numpy as np
 
@@ -15,14 +16,14 @@ from options_bt.job.strategies import Strategy
 def encoded_rules(params: Parameters) -> Records:
     """Give the rules of a job: one record of RULES."""
     low, high, target = dte_range(params.dte)
-    encoded = {"dte_min": low, "dte_max": high, "dte_target": target, "model_unquoted": params.unquoted == "model"}
-    values = (encoded[name] if name in encoded else getattr(params, name) for name in RULES.names or ())
-    off = (OFF if dtype.kind == "i" else nan for dtype in _TYPES)
-    row = tuple(null if value is None else value for value, null in zip(values, off, strict=True))
+    values = (low, high, target, *_unencoded(params), params.unquoted == "model", params.early_assignment)
+    row = tuple([null if value is None else value for value, null in zip(values, _OFF, strict=True)])
     return np.array([row], RULES).view(np.recarray)[0]
 
 
-_TYPES = [RULES[name] for name in RULES.names or ()]
+_NAMES = RULES.names or ()
+_unencoded = attrgetter(*_NAMES[3:-2])  # what is a number already
+_OFF = [OFF if RULES[name].kind == "i" else nan for name in _NAMES]
 
 
 @lru_cache(maxsize=1024)

@@ -21,6 +21,7 @@ from options_bt.engine.positions import (
     mark,
     option_cost,
     position_value,
+    revalue,
     settlement_cost,
     split,
 )
@@ -37,7 +38,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "64272db338f8a45e"
+COMPILED_WITH = "eeaf598a3f008f5d"
 """Hash of the modules that this one compiles in: numba compiles it anew when it changes, but not when they do."""
 
 
@@ -62,7 +63,8 @@ def enter(
 ) -> int:
     """Open the day's position of an arm in `trade`; give why it is refused, or ACCEPTED."""
     arm = arms.arms[chosen]
-    refusal = pick(chain, rules, arm, legs_of(arms, arm), day, trade)
+    legs = legs_of(arms, arm)
+    refusal = pick(chain, rules, arm, legs, day, trade)
     if refusal != ACCEPTED:
         return refusal
     contracts = sized_contracts(rules, trade.max_loss, equity, committed)
@@ -74,6 +76,7 @@ def enter(
     trade.split_factor = 1.0
     trade.quote_days = trade.stale_days = trade.modelled_days = 0
     trade.modelled_exit = False
+    revalue(legs, trade)
     return ACCEPTED
 
 
@@ -154,14 +157,14 @@ def simulate(
             else:
                 # 3. Marking, and 4. exits of what has a price today.
                 priced = mark(chain, rules, arm, legs, trade, today)
-                cost = option_cost(rules, legs, trade)
-                reason = exit_reason(rules, arm, legs, trade, date, cost) if priced else STILL_OPEN
+                reason = exit_reason(rules, arm, legs, trade, date) if priced else STILL_OPEN
                 if reason == STILL_OPEN and last_day:
                     reason = WINDOW_END
                 if reason == STILL_OPEN:
                     book[kept] = book[place]
                     kept += 1
                     continue
+                cost = option_cost(rules, legs, trade)
                 if arm.shares > 0:
                     cost -= arm.shares * trade.close_mark
                 trade.fees += trade.contracts * arm.contracts * rules.commission
@@ -190,7 +193,7 @@ def simulate(
         for place in range(still_open):
             trade = trades[book[place]]
             arm = arms.arms[trade.arm]
-            value += position_value(rules, arm, legs_of(arms, arm), trade)
+            value += position_value(rules, arm, trade)
         equity[number], open_positions[number], margin[number] = value, still_open, committed
         previous = value
     return count

@@ -30,7 +30,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "edac9afade39eba4"
+COMPILED_WITH = "20f60d897aa5650f"
 """Hash of records.py, as in kernel.py."""
 
 

@@ -12,7 +12,7 @@ from options_bt.engine.records import NOT_FOUND, PUT, Records
 
 LEAST_HALF_SPREAD = 0.01
 
-COMPILED_WITH = "6071979be31d1a91"
+COMPILED_WITH = "1356a65cff7e3403"
 """Hash of the modules that this one compiles in, as in kernel.py."""
 
 

@@ -25,8 +25,19 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "34e5b98ad161da95"
+COMPILED_WITH = "0624a7f9dfc32f50"
 """Hash of the modules that this one compiles in, as in kernel.py."""
+
+
+@njit(cache=True, forceinline=True)
+def revalue(legs: Records, trade: Records) -> None:
+    """Sum the last marks of a position's legs up."""
+    value, half_spreads = 0.0, 0.0
+    for number in range(len(legs)):
+        ratio = legs[number].ratio
+        value += legs[number].side * ratio * trade.mid[number]
+        half_spreads += ratio * trade.half_spread[number]
+    trade.value, trade.half_spreads = value, half_spreads
 
 
 @njit(cache=True, forceinline=True)
@@ -42,6 +53,7 @@ def split(legs: Records, trade: Records, ratio: float) -> None:
     trade.premium /= ratio
     trade.share_fill /= ratio
     trade.close_mark /= ratio
+    revalue(legs, trade)
 
 
 @njit(cache=True, forceinline=True)
@@ -82,6 +94,7 @@ def mark(chain: Chain, rules: Records, arm: Records, legs: Records, trade: Recor
             trade.mid[number], trade.half_spread[number], trade.delta[number] = modelled(
                 chain, day, legs[number].right, trade.strike[number], trade.expiration
             )
+    revalue(legs, trade)
     return True
 
 
@@ -103,10 +116,10 @@ def option_cost(rules: Records, legs: Records, trade: Records) -> float:
 
 
 @njit(cache=True, forceinline=True)
-def exit_reason(rules: Records, arm: Records, legs: Records, trade: Records, date: int, cost: float) -> int:
+def exit_reason(rules: Records, arm: Records, legs: Records, trade: Records, date: int) -> int:
     """Give the first exit rule that holds at today's closing fills, or STILL_OPEN."""
     premium = trade.premium + arm.shares * trade.share_fill  # of the options alone
-    profit, basis = premium - cost, abs(premium)
+    profit, basis = premium + trade.value - rules.slippage * trade.half_spreads, abs(premium)
     # A rule that is turned off is NaN, and no comparison with it holds.
     if profit <= -rules.stop_loss * basis + TOLERANCE:
         return STOP_LOSS
@@ -116,9 +129,10 @@ def exit_reason(rules: Records, arm: Records, legs: Records, trade: Records, dat
         return EXIT_DTE
     if rules.max_days >= 0 and date - trade.entry_day >= rules.max_days:
         return MAX_DAYS
-    for number in range(len(legs)):
-        if legs[number].side < 0 and abs(trade.delta[number]) >= rules.exit_delta - TOLERANCE:
-            return EXIT_DELTA
+    if not isnan(rules.exit_delta):
+        for number in range(len(legs)):
+            if legs[number].side < 0 and abs(trade.delta[number]) >= rules.exit_delta - TOLERANCE:
+                return EXIT_DELTA
     return STILL_OPEN
 
 
@@ -184,9 +198,7 @@ def finish(rules: Records, trade: Records, date: int, reason: int, cost: float, 
 
 
 @njit(cache=True, forceinline=True)
-def position_value(rules: Records, arm: Records, legs: Records, trade: Records) -> float:
+def position_value(rules: Records, arm: Records, trade: Records) -> float:
     """Give what an open position is worth at its last marks, in dollars."""
-    value = arm.shares * trade.close_mark if arm.shares > 0 else 0.0
-    for number in range(len(legs)):
-        value += legs[number].side * legs[number].ratio * trade.mid[number]
-    return trade.contracts * rules.multiplier * value
+    shares = arm.shares * trade.close_mark if arm.shares > 0 else 0.0
+    return trade.contracts * rules.multiplier * (shares + trade.value)

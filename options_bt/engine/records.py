@@ -149,6 +149,8 @@ TRADE = np.dtype(
         ("max_loss", np.float64),  # of the whole position
         ("share_fill", np.float64),
         ("close_mark", np.float64),  # of the day of the last marks
+        ("value", np.float64),  # of the option legs per share at their last marks
+        ("half_spreads", np.float64),  # what closing them gives away per share at full slippage
         ("row", np.int64, _PER_LEG),  # last quote seen of each leg
         ("strike", np.float64, _PER_LEG),
         ("entry_fill", np.float64, _PER_LEG),
