@@ -37,12 +37,20 @@ def test_no_module_has_grown_past_500_lines(module: Path) -> None:
 
 
 COMPILED_IN = {
-    legs: ("engine/records",),
-    modelled: ("data/black_scholes", "data/market", "engine/records"),
-    positions: ("data/black_scholes", "data/market", "engine/legs", "engine/modelled", "engine/records"),
+    legs: ("engine/compiling", "engine/records"),
+    modelled: ("data/black_scholes", "data/market", "engine/compiling", "engine/records"),
+    positions: (
+        "data/black_scholes",
+        "data/market",
+        "engine/compiling",
+        "engine/legs",
+        "engine/modelled",
+        "engine/records",
+    ),
     kernel: (
         "data/black_scholes",
         "data/market",
+        "engine/compiling",
         "engine/legs",
         "engine/modelled",
         "engine/positions",

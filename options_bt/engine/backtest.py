@@ -81,6 +81,7 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
         open_positions,
         margin,
         refused,
+        np.empty(params.max_positions, np.int64),
     )
     span = int(day[-1] - day[0]) if n else 0
     metrics = np.concatenate(

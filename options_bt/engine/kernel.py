@@ -8,10 +8,10 @@ from __future__ import annotations
 from math import floor, isnan
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from options_bt.data.market import Chain
+from options_bt.engine.compiling import kernel_part
 from options_bt.engine.legs import pick
 from options_bt.engine.positions import (
     any_assigned,
@@ -38,17 +38,11 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "eeaf598a3f008f5d"
+COMPILED_WITH = "eddbf557facd37f7"
 """Hash of the modules that this one compiles in: numba compiles it anew when it changes, but not when they do."""
 
 
-@njit(cache=True, forceinline=True)
-def legs_of(arms: Arms, arm: Records) -> Records:
-    """Give the legs of an arm."""
-    return arms.legs[arm.first_leg : arm.first_leg + arm.legs]
-
-
-@njit(cache=True, forceinline=True)
+@kernel_part
 def sized_contracts(rules: Records, max_loss: float, equity: float, committed: float) -> float:
     """Give the contracts that capital allows of a pick; 0 if it does not."""
     contracts = rules.contracts if isnan(rules.risk) else floor(equity * rules.risk / max_loss + TOLERANCE)
@@ -57,13 +51,13 @@ def sized_contracts(rules: Records, max_loss: float, equity: float, committed: f
     return contracts
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def enter(
     chain: Chain, rules: Records, arms: Arms, chosen: int, day: Records, equity: float, committed: float, trade: Records
 ) -> int:
     """Open the day's position of an arm in `trade`; give why it is refused, or ACCEPTED."""
     arm = arms.arms[chosen]
-    legs = legs_of(arms, arm)
+    legs = arms.legs[arm.first_leg : arm.first_leg + arm.legs]
     refusal = pick(chain, rules, arm, legs, day, trade)
     if refusal != ACCEPTED:
         return refusal
@@ -80,7 +74,7 @@ def enter(
     return ACCEPTED
 
 
-@njit(cache=True)
+@kernel_part
 def simulate(
     chain: Chain,
     rules: Records,
@@ -92,6 +86,7 @@ def simulate(
     open_positions: NDArray[np.int32],
     margin: NDArray[np.float64],
     refused: NDArray[np.int64],
+    book: NDArray[np.int64],
 ) -> int:
     """Run one backtest.
 
@@ -110,6 +105,8 @@ def simulate(
         Written: dollars, number and dollars at the close of each day.
     refused : array of int64, one element a reason
         Counted up: days on which a pick was refused, by REFUSALS.
+    book : array of int64, one element a position that may be open
+        Room for the numbers of the open trades, oldest first.
 
     Returns
     -------
@@ -117,7 +114,6 @@ def simulate(
         The number of trades.
     """
     cash, previous, count, still_open = rules.capital, rules.capital, 0, 0
-    book = np.empty(rules.max_positions, np.int64)  # the open trades, oldest first
     next_action = 0
     for number in range(len(arm_today)):
         today, last_day = first + number, number == len(arm_today) - 1
@@ -131,7 +127,7 @@ def simulate(
             for place in range(still_open):
                 trade = trades[book[place]]
                 arm = arms.arms[trade.arm]
-                legs, entry_fees = legs_of(arms, arm), trade.fees
+                legs, entry_fees = arms.legs[arm.first_leg : arm.first_leg + arm.legs], trade.fees
                 if action.date <= trade.expiration:
                     if action.dividend == 0.0:
                         split(legs, trade, action.ratio)
@@ -149,7 +145,7 @@ def simulate(
         for place in range(still_open):
             trade = trades[book[place]]
             arm = arms.arms[trade.arm]
-            legs, entry_fees = legs_of(arms, arm), trade.fees
+            legs, entry_fees = arms.legs[arm.first_leg : arm.first_leg + arm.legs], trade.fees
             if trade.expiration <= date:
                 # 2. Settlement at intrinsic value, before any exit rule.
                 reason, cost = SETTLEMENT, settlement_cost(rules, arm, legs, trade)

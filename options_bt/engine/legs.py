@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from math import inf, isnan, nan
 
-from numba import njit
-
 from options_bt.data.market import Chain
+from options_bt.engine.compiling import kernel_part
 from options_bt.engine.records import (
     ACCEPTED,
     BAD_CREDIT,
@@ -30,17 +29,17 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "20f60d897aa5650f"
+COMPILED_WITH = "ed6610a45373efa2"
 """Hash of records.py, as in kernel.py."""
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def fill(mid: float, half_spread: float, slippage: float, side: float) -> float:
     """Give the price at which a side trades: above the mid to buy (+1), below it to sell (-1)."""
     return mid + side * slippage * half_spread
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def chosen_group(groups: Records, rules: Records, day: Records) -> int:
     """Give the group of the expiration nearest to the target; the sooner of two, NOT_FOUND if none is in range."""
     best, distance = NOT_FOUND, inf
@@ -51,7 +50,7 @@ def chosen_group(groups: Records, rules: Records, day: Records) -> int:
     return best
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def row_by_delta(quotes: Records, low: int, high: int, leg: Records, tolerance: float) -> int:
     """Give the row whose delta is nearest to the leg's; of two the further out of the money."""
     best, distance = NOT_FOUND, inf
@@ -65,7 +64,7 @@ def row_by_delta(quotes: Records, low: int, high: int, leg: Records, tolerance: 
     return best if distance <= tolerance + TOLERANCE else NOT_FOUND
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def row_by_width(
     quotes: Records, low: int, high: int, leg: Records, anchor: float, width: float, tolerance: float
 ) -> int:
@@ -83,7 +82,7 @@ def row_by_width(
     return best if abs(actual - width) <= tolerance * width + TOLERANCE else NOT_FOUND
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def row_by_strike(quotes: Records, low: int, high: int, leg: Records, target: float, tolerance: float) -> int:
     """Give the row whose strike is nearest to the target; of two the lower."""
     best, distance = NOT_FOUND, inf
@@ -94,7 +93,7 @@ def row_by_strike(quotes: Records, low: int, high: int, leg: Records, target: fl
     return best if distance <= tolerance + TOLERANCE else NOT_FOUND
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def leg_row(quotes: Records, group: Records, rules: Records, leg: Records, close: float, trade: Records) -> int:
     """Give the row that a leg chooses among its expiration's, or NOT_FOUND."""
     low = group.puts_from if leg.right == PUT else group.calls_from
@@ -109,7 +108,7 @@ def leg_row(quotes: Records, group: Records, rules: Records, leg: Records, close
     return row_by_strike(quotes, low, high, leg, trade.strike[leg.of], 0.0)
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def widest_width(legs: Records, trade: Records) -> float:
     """Give the widest distance of a leg chosen by width from its anchor; NaN without such a leg."""
     widest = nan
@@ -120,13 +119,13 @@ def widest_width(legs: Records, trade: Records) -> float:
     return widest
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def intrinsic(right: int, strike: float, close: float) -> float:
     """Give what an option is worth at expiration."""
     return max(0.0, close - strike if right == CALL else strike - close)
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def payoff_bounds(shares: float, legs: Records, trade: Records) -> tuple[float, float]:
     """Give the worst and the best payoff at expiration over every close from 0 up, premium aside."""
     slope = shares  # beyond the highest strike
@@ -144,7 +143,7 @@ def payoff_bounds(shares: float, legs: Records, trade: Records) -> tuple[float, 
     return worst, best
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def is_covered(shares: float, legs: Records) -> bool:
     """Tell whether, per right, the long ratios are at least the short ones; shares cover calls."""
     puts, calls = 0.0, shares
@@ -156,7 +155,7 @@ def is_covered(shares: float, legs: Records) -> bool:
     return puts >= 0 and calls >= 0
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def naked_margin(legs: Records, trade: Records, close: float) -> float:
     """Give the margin of the short legs in dollars per share: summed per right, the larger right."""
     puts, calls = 0.0, 0.0
@@ -171,7 +170,7 @@ def naked_margin(legs: Records, trade: Records, close: float) -> float:
     return max(puts, calls)
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def terms(arm: Records, legs: Records, trade: Records, close: float) -> tuple[bool, float, float]:
     """Give whether a pick is a credit, its wing or width (NaN if none), and its largest loss, per share."""
     premium = trade.premium
@@ -186,7 +185,7 @@ def terms(arm: Records, legs: Records, trade: Records, close: float) -> tuple[bo
     return credit, wing, naked_margin(legs, trade, close) if isnan(wing) else wing - premium
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def premium_refusal(rules: Records, credit: bool, premium: float, wing: float) -> int:
     """Give why a premium is refused, or ACCEPTED; a comparison with NaN, a rule or wing that is not, is false."""
     if credit:
@@ -196,7 +195,7 @@ def premium_refusal(rules: Records, credit: bool, premium: float, wing: float) -
     return BAD_DEBIT if premium >= -TOLERANCE or -premium >= wing - TOLERANCE else ACCEPTED
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def pick(chain: Chain, rules: Records, arm: Records, legs: Records, day: Records, trade: Records) -> int:
     """Choose a day's legs for an arm and write them into `trade`; give why they are refused, or ACCEPTED."""
     if isnan(day.close):

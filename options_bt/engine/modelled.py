@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from math import exp, isnan, log, nan, sqrt
 
-from numba import njit
-
 from options_bt.data.black_scholes import DAYS_PER_YEAR, black_scholes
 from options_bt.data.market import Chain
+from options_bt.engine.compiling import kernel_part
 from options_bt.engine.records import NOT_FOUND, PUT, Records
 
 LEAST_HALF_SPREAD = 0.01
 
-COMPILED_WITH = "1356a65cff7e3403"
+COMPILED_WITH = "efa42adac2da59b7"
 """Hash of the modules that this one compiles in, as in kernel.py."""
 
 
-@njit(cache=True)
+@kernel_part
 def smile(chain: Chain, group: Records, right: int, strike: float) -> tuple[float, float]:
     """Give an expiration's variance per year and spread over vega at a strike; NaN where no quote implies any.
 
@@ -46,7 +45,7 @@ def smile(chain: Chain, group: Records, right: int, strike: float) -> tuple[floa
     return variance, one.spread + share * (other.spread - one.spread)
 
 
-@njit(cache=True)
+@kernel_part
 def surface(chain: Chain, day: Records, right: int, strike: float, expiration: int) -> tuple[float, float]:
     """Give the volatility per year and the spread over vega that a day's quotes of a right imply for a contract.
 
@@ -77,7 +76,7 @@ def surface(chain: Chain, day: Records, right: int, strike: float, expiration: i
     return sqrt(variance_before), spread_before
 
 
-@njit(cache=True)
+@kernel_part
 def modelled(chain: Chain, day: Records, right: int, strike: float, expiration: int) -> tuple[float, float, float]:
     """Give the mid, the half-spread and the delta of a contract that is not quoted.
 

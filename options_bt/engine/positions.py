@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from math import floor, isnan
 
-from numba import njit
-
 from options_bt.data.market import Chain
+from options_bt.engine.compiling import kernel_part
 from options_bt.engine.legs import fill, intrinsic
 from options_bt.engine.modelled import modelled
 from options_bt.engine.records import (
@@ -25,11 +24,11 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "0624a7f9dfc32f50"
+COMPILED_WITH = "2a03d02f114fe5ef"
 """Hash of the modules that this one compiles in, as in kernel.py."""
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def revalue(legs: Records, trade: Records) -> None:
     """Sum the last marks of a position's legs up."""
     value, half_spreads = 0.0, 0.0
@@ -40,7 +39,7 @@ def revalue(legs: Records, trade: Records) -> None:
     trade.value, trade.half_spreads = value, half_spreads
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def split(legs: Records, trade: Records, ratio: float) -> None:
     """Put an open position on the terms after a split."""
     for number in range(len(legs)):
@@ -56,7 +55,7 @@ def split(legs: Records, trade: Records, ratio: float) -> None:
     revalue(legs, trade)
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, trade: Records, today: int) -> int:
     """Move each leg on to its quote of today, if it has one; give where the position's prices come from."""
     day = chain.days[today]
@@ -73,7 +72,7 @@ def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, t
     return source
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def mark(chain: Chain, rules: Records, arm: Records, legs: Records, trade: Records, today: int) -> bool:
     """Give a position today's prices if every leg has one; tell whether it has."""
     source, day = source_of_marks(chain, rules, arm, legs, trade, today), chain.days[today]
@@ -98,13 +97,13 @@ def mark(chain: Chain, rules: Records, arm: Records, legs: Records, trade: Recor
     return True
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def closing_fill(rules: Records, leg: Records, trade: Records, number: int) -> float:
     """Give the price at which a leg closes at its last marks."""
     return fill(trade.mid[number], trade.half_spread[number], rules.slippage, -leg.side)
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def option_cost(rules: Records, legs: Records, trade: Records) -> float:
     """Give what closing the option legs costs at their last marks, per share; set their exit fills."""
     cost = 0.0
@@ -115,7 +114,7 @@ def option_cost(rules: Records, legs: Records, trade: Records) -> float:
     return cost
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def exit_reason(rules: Records, arm: Records, legs: Records, trade: Records, date: int) -> int:
     """Give the first exit rule that holds at today's closing fills, or STILL_OPEN."""
     premium = trade.premium + arm.shares * trade.share_fill  # of the options alone
@@ -136,7 +135,7 @@ def exit_reason(rules: Records, arm: Records, legs: Records, trade: Records, dat
     return STILL_OPEN
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def settlement_cost(rules: Records, arm: Records, legs: Records, trade: Records) -> float:
     """Give the cost of a position at expiration, per share; set its exit fills and charge assignment fees."""
     cost = -arm.shares * trade.settlement
@@ -150,7 +149,7 @@ def settlement_cost(rules: Records, arm: Records, legs: Records, trade: Records)
     return cost
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def is_assigned(leg: Records, trade: Records, number: int, dividend: Records) -> bool:
     """Tell whether a leg is a short call that its owner exercises for a dividend."""
     if leg.side > 0 or leg.right != CALL or isnan(dividend.close) or isnan(trade.close_mark):
@@ -159,7 +158,7 @@ def is_assigned(leg: Records, trade: Records, number: int, dividend: Records) ->
     return dividend.close > trade.strike[number] + TOLERANCE and time_value < dividend.dividend - TOLERANCE
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def any_assigned(legs: Records, trade: Records, dividend: Records) -> bool:
     """Tell whether a dividend has any leg of a position assigned."""
     found = False
@@ -168,7 +167,7 @@ def any_assigned(legs: Records, trade: Records, dividend: Records) -> bool:
     return found
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def assignment_cost(rules: Records, arm: Records, legs: Records, trade: Records, dividend: Records) -> float:
     """Give the cost of a position that ends with an early assignment, per share; set its exit fills, charge its fees.
 
@@ -188,7 +187,7 @@ def assignment_cost(rules: Records, arm: Records, legs: Records, trade: Records,
     return cost
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def finish(rules: Records, trade: Records, date: int, reason: int, cost: float, entry_fees: float) -> float:
     """Turn an open position into a trade; give the cash that its end brings."""
     trade.exit_day, trade.exit_reason, trade.exit_cost = date, reason, cost
@@ -197,7 +196,7 @@ def finish(rules: Records, trade: Records, date: int, reason: int, cost: float, 
     return -trade.contracts * rules.multiplier * cost - (trade.fees - entry_fees)
 
 
-@njit(cache=True, forceinline=True)
+@kernel_part
 def position_value(rules: Records, arm: Records, trade: Records) -> float:
     """Give what an open position is worth at its last marks, in dollars."""
     shares = arm.shares * trade.close_mark if arm.shares > 0 else 0.0
