@@ -76,7 +76,7 @@ def yardstick_rows(folder: Path) -> list[tuple[str, str, str]]:
         if not (np.allclose(profits, outcome.trades.pnl) and np.allclose(equity, outcome.equity)):
             raise SystemExit("the yardstick makes other trades than the engine")
     alone = seconds(lambda: [yardstick(spec, market) for spec in plan])
-    whole = seconds(lambda: [run_backtest(spec, market) for spec in plan])
+    whole = seconds(lambda: [run_backtest(spec, market).metrics for spec in plan])
     return [
         (
             "a hard-wired put spread in numba, without rules, counters or metrics",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,22 @@ class Outcome(Struct, frozen=True, kw_only=True):
     metrics: NDArray[np.float64]
 
 
+class _Room(threading.local):
+    """Where the kernel writes a thread's trades: memory that was had once costs nothing more, and new memory much."""
+
+    def __init__(self) -> None:
+        self._trades: Records = np.empty(0, TRADE).view(np.recarray)
+
+    def of(self, days: int) -> Records:
+        """Give room for a trade on each of so many days at least."""
+        if len(self._trades) < days:
+            self._trades = np.empty(days, TRADE).view(np.recarray)
+        return self._trades
+
+
+_room = _Room()
+
+
 def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     """Run one backtest.
 
@@ -67,7 +84,7 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     day = date[first:end]
     n = len(day)
     arms = encoded_arms(spec.strategy, params.delta, params.width, params.width_pct, params.moneyness)
-    trades = np.empty(n, TRADE).view(np.recarray)
+    trades = _room.of(n)
     equity, margin, open_positions = np.empty(n), np.empty(n), np.empty(n, np.int32)
     refused = np.zeros(len(REFUSALS), np.int64)
     count = simulate(
@@ -94,7 +111,7 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     return Outcome(
         spec=spec,
         day=day,
-        trades=trades[:count],
+        trades=trades[:count].copy(),
         equity=equity,
         open_positions=open_positions,
         margin=margin,
