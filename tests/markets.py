@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import polars as pl
 
@@ -40,7 +41,7 @@ class RandomMarket:
         dividends = pl.DataFrame(self.dividends, schema={"ex_date": pl.Date, "amount": pl.Float64}, orient="row")
         return build_market(
             "TEST",
-            f"random-{id(self)}",
+            f"random-{uuid4().hex}",  # what is known of a market is kept by its fingerprint
             quotes,
             closes,
             pl.DataFrame(self.splits, schema=splits, orient="row"),
