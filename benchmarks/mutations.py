@@ -33,8 +33,8 @@ FAULTS = (
     Fault(
         "a split on the day of expiration is left out",
         KERNEL,
-        "if action.date <= trade.expiration:",
-        "if action.date < trade.expiration:",
+        "if action.date <= position.expiration:",
+        "if action.date < position.expiration:",
     ),
     Fault("yesterday's quote counts as today's", POSITIONS, "and chain.quotes[following].day == today:", ":"),
     Fault(
@@ -52,28 +52,34 @@ FAULTS = (
     Fault(
         "exit_dte is a day late",
         POSITIONS,
-        "trade.expiration - date <= rules.exit_dte",
-        "trade.expiration - date < rules.exit_dte",
+        "position.expiration - date <= rules.exit_dte",
+        "position.expiration - date < rules.exit_dte",
     ),
     Fault(
         "settlement uses the close of the day",
         KERNEL,
-        "trade.close_exit = trade.settlement",
-        "trade.close_exit = day.close",
+        "position.close_exit = position.settlement",
+        "position.close_exit = day.close",
     ),
     Fault(
         "commission is forgotten at the exit",
         KERNEL,
-        "trade.fees += trade.contracts * arm.contracts * rules.commission",
-        "trade.fees += 0.0",
+        "position.fees += position.contracts * arm.contracts * rules.commission",
+        "position.fees += 0.0",
     ),
     Fault(
-        "sizes are taken from today's cash", KERNEL, "day, previous, committed, trade)", "day, cash, committed, trade)"
+        "sizes are taken from today's cash",
+        KERNEL,
+        "day, state.equity, committed, position)",
+        "day, state.cash, committed, position)",
     ),
     Fault(
-        "margin of a new trade is not committed", KERNEL, "committed += trade.max_loss\n                book", "book"
+        "margin of a new trade is not committed",
+        KERNEL,
+        "committed += position.max_loss\n            position.number",
+        "position.number",
     ),
-    Fault("an entry is made on the last day", KERNEL, "if not last_day and still_open", "if still_open"),
+    Fault("an entry is made on the last day", KERNEL, "if not last_day and state.still_open", "if state.still_open"),
     Fault("slippage is paid at the mid", LEGS, "mid + side * slippage * half_spread", "mid"),
     Fault(
         "of two expirations as near the later is taken",
@@ -98,8 +104,8 @@ FAULTS = (
     Fault(
         "a modelled exit is not told of",
         POSITIONS,
-        "trade.modelled_exit = source == MODELLED",
-        "trade.modelled_exit = False",
+        "position.modelled_exit = source == MODELLED",
+        "position.modelled_exit = False",
     ),
     Fault("smiles before the first expiration are not scaled", MODELLED, "* sqrt(after / years))", ")"),
     Fault(
@@ -110,8 +116,8 @@ FAULTS = (
     Fault(
         "an assigned call costs its last mark",
         POSITIONS,
-        "intrinsic(CALL, trade.strike[number], dividend.close)\n            trade.fees",
-        "trade.mid[number]\n            trade.fees",
+        "intrinsic(CALL, position.strike[number], dividend.close)\n            position.fees",
+        "position.mid[number]\n            position.fees",
     ),
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from options_bt.engine import kernel, legs, modelled, positions
+from options_bt.engine import kernel, legs, metrics, modelled, positions
 
 PACKAGE = Path(__file__).parents[1] / "options_bt"
 FLOW = ("job", "data", "engine", "runner", "analysis", "report")
@@ -38,6 +38,7 @@ def test_no_module_has_grown_past_500_lines(module: Path) -> None:
 
 COMPILED_IN = {
     legs: ("engine/compiling", "engine/records"),
+    metrics: ("engine/compiling", "engine/records"),
     modelled: ("data/black_scholes", "data/market", "engine/compiling", "engine/records"),
     positions: (
         "data/black_scholes",
@@ -52,6 +53,7 @@ COMPILED_IN = {
         "data/market",
         "engine/compiling",
         "engine/legs",
+        "engine/metrics",
         "engine/modelled",
         "engine/positions",
         "engine/records",

@@ -172,9 +172,9 @@ def _over_spans(job: JobFile, role: str) -> pl.Expr:
 def _account(equity: pl.DataFrame, capital: float, risk_free: float) -> dict[str, Any]:
     """Give the first and last day, the profit and `EQUITY_METRICS` of one account; None where one is undefined."""
     days = equity["date"]
-    # Copies, since numba would compile anew for arrays that cannot be written.
-    values, open_positions = np.array(equity["equity"], np.float64), np.array(equity["open_positions"], np.int32)
-    metrics = equity_metrics(values, open_positions, (days[-1] - days[0]).days, capital, risk_free)
+    values = np.array(equity["equity"], np.float64)  # a copy: numba would compile anew for one that cannot be written
+    exposed_days = int((equity["open_positions"] > 0).sum())
+    metrics = equity_metrics(values, exposed_days, (days[-1] - days[0]).days, capital, risk_free)
     return {"start": days[0], "end": days[-1], "total_pnl": values[-1] - capital} | {
         name: None if np.isnan(value) else float(value) for name, value in zip(EQUITY_METRICS, metrics, strict=True)
     }

@@ -94,6 +94,7 @@ def _chain(quotes: pl.DataFrame, prices: Closes, splits: Splits, dividends: pl.D
             puts_from=start,
             calls_from=start + puts,
             calls_to=np.append(start[1:], len(date)),
+            rising=_rising(start, right, quotes["delta"].fill_null(np.nan).to_numpy()),
         ),
         quotes=_records(
             QUOTE,
@@ -108,6 +109,18 @@ def _chain(quotes: pl.DataFrame, prices: Closes, splits: Splits, dividends: pl.D
         implied=implied,
         actions=_actions(splits, dividends, prices),
     )
+
+
+def _rising(start: NDArray[np.int64], right: NDArray[Any], delta: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell of the puts and the calls of each group whether their usable deltas never fall towards the money."""
+    usable = np.flatnonzero(~np.isnan(delta))
+    group, size, right = np.searchsorted(start, usable, side="right") - 1, np.abs(delta[usable]), right[usable]
+    same = (group[1:] == group[:-1]) & (right[1:] == right[:-1])
+    # Strikes rise from row to row: towards the money of puts, and away from that of calls.
+    falls = same & np.where(right[1:] == 0, size[1:] < size[:-1], size[1:] > size[:-1])
+    rising = np.ones((len(start), 2), bool)
+    rising[group[1:][falls], right[1:][falls]] = False
+    return rising
 
 
 def _implied(quotes: pl.DataFrame, close: NDArray[np.float64]) -> Records:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from options_bt.storage import new_folder
 
-MARKET_FORMAT = 2
+MARKET_FORMAT = 3
 """Raised whenever the arrays change; markets of another format are built again."""
 
 
@@ -35,6 +35,7 @@ GROUP = np.dtype(
         ("puts_from", np.int64),
         ("calls_from", np.int64),  # where the puts end
         ("calls_to", np.int64),
+        ("rising", np.int8, (2,)),  # whether the usable deltas of its puts, its calls never fall towards the money
     ],
     align=True,
 )

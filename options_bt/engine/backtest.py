@@ -1,9 +1,11 @@
-"""One backtest: a job spec and a market in, an outcome out."""
+"""Backtests: job specs and a market in, outcomes or metrics out."""
 
 from __future__ import annotations
 
 import datetime
 import threading
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,15 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from options_bt.data.market import Market
-from options_bt.engine.encoding import encoded_arms, encoded_rules
-from options_bt.engine.entry_days import arm_of_day
+from options_bt.engine.encoding import encoded
+from options_bt.engine.entry_days import arms_of_days
 from options_bt.engine.kernel import simulate
-from options_bt.engine.metrics import METRICS, equity_metrics, trade_metrics
-from options_bt.engine.records import REFUSALS, TRADE, Records
+from options_bt.engine.metrics import METRICS, write_metrics
+from options_bt.engine.records import POSITION, POSITION_WORDS, STATE, TRADE, TRADE_WORDS, Records
 from options_bt.job.spec import JobSpec
+
+AT_ONCE = 128
+"""Jobs that go through the days together: what each of them writes and reads every day has to stay in a cache."""
 
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
@@ -48,16 +53,23 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class _Room(threading.local):
-    """Where the kernel writes a thread's trades: memory that was had once costs nothing more, and new memory much."""
+    """Where a thread's backtests write what is not kept: memory that was had once costs nothing more, and new much."""
 
     def __init__(self) -> None:
-        self._trades: Records = np.empty(0, TRADE).view(np.recarray)
+        self._positions = np.empty(0, POSITION)
+        self._days: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]] | None = None
 
-    def of(self, days: int) -> Records:
-        """Give room for a trade on each of so many days at least."""
-        if len(self._trades) < days:
-            self._trades = np.empty(days, TRADE).view(np.recarray)
-        return self._trades
+    def positions(self, count: int) -> NDArray[np.void]:
+        """Give room for so many positions at least."""
+        if len(self._positions) < count:
+            self._positions = np.empty(count, POSITION)
+        return self._positions
+
+    def days(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+        """Give room for trades, open positions and margin of so many days at least."""
+        if self._days is None or len(self._days[0]) < count:
+            self._days = np.empty((count, TRADE_WORDS), np.int64), np.empty(count, np.int32), np.empty(count)
+        return self._days
 
 
 _room = _Room()
@@ -77,46 +89,79 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     Outcome
         With no days, no trades and null metrics where the market has no quotes in the job's days.
     """
-    params = spec.params
-    chain = market.chain
-    date = chain.days.date
-    first, end = date.searchsorted((spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1))
+    metrics = np.empty((1, len(METRICS)))
+    day, equity = _run([spec], market, metrics)
+    trades, open_positions, margin = _room.days(len(day))
+    return Outcome(
+        spec=spec,
+        day=day,
+        trades=trades[: int(metrics[0, 0])].copy().view(TRADE)[:, 0].view(np.recarray),
+        equity=equity[0],
+        open_positions=open_positions[: len(day)].copy(),
+        margin=margin[: len(day)].copy(),
+        metrics=metrics[0],
+    )
+
+
+def run_metrics(specs: Sequence[JobSpec], market: Market) -> NDArray[np.float64]:
+    """Run backtests of one symbol for their metrics alone: the same as those of `run_backtest`, and in less time.
+
+    Parameters
+    ----------
+    specs : sequence of JobSpec
+    market : Market
+        Of the specs' symbol.
+
+    Returns
+    -------
+    array of float64, (specs, len(METRICS))
+    """
+    of_span = defaultdict(list)
+    for index, spec in enumerate(specs):
+        of_span[spec.start, spec.end].append(index)
+    metrics = np.empty((len(specs), len(METRICS)))
+    for same in of_span.values():
+        for first in range(0, len(same), AT_ONCE):
+            some = same[first : first + AT_ONCE]
+            found = np.empty((len(some), len(METRICS)))
+            _run([specs[index] for index in some], market, found)
+            metrics[some] = found
+    return metrics
+
+
+def _run(
+    specs: Sequence[JobSpec], market: Market, metrics: NDArray[np.float64]
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Run backtests of the same days; write their metrics, give the days and, a row each, the equity."""
+    chain, spec = market.chain, specs[0]
+    date = chain.days["date"]
+    first, end = date.searchsorted((spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1)).tolist()
     day = date[first:end]
-    n = len(day)
-    arms = encoded_arms(spec.strategy, params.delta, params.width, params.width_pct, params.moneyness)
-    trades = _room.of(n)
-    equity, margin, open_positions = np.empty(n), np.empty(n), np.empty(n, np.int32)
-    refused = np.zeros(len(REFUSALS), np.int64)
-    count = simulate(
+    arm_today, calendars = arms_of_days(market, specs, first, end)
+    jobs, arms = encoded(specs, calendars)
+    states = np.zeros(len(specs), STATE)
+    equity = np.empty((len(specs), len(day)))
+    most = sum(spec.params.max_positions for spec in specs)
+    positions = _room.positions(most)
+    words = positions.view(np.int64).reshape(-1, POSITION_WORDS)
+    trades, open_positions, margin = _room.days(len(day))
+    simulate(
         chain,
-        encoded_rules(params),
+        jobs,
         arms,
-        arm_of_day(market, spec.strategy, params.entry_when, params.entry_every, first, end),
+        arm_today,
         first,
+        states,
+        np.empty(most, np.int64),
+        positions,
+        words,
         trades,
         equity,
         open_positions,
         margin,
-        refused,
-        np.empty(params.max_positions, np.int64),
     )
-    span = int(day[-1] - day[0]) if n else 0
-    metrics = np.concatenate(
-        [
-            trade_metrics(trades, count),
-            equity_metrics(equity, open_positions, span, params.capital, params.risk_free),
-            refused,
-        ]
-    )
-    return Outcome(
-        spec=spec,
-        day=day,
-        trades=trades[:count].copy(),
-        equity=equity,
-        open_positions=open_positions,
-        margin=margin,
-        metrics=metrics,
-    )
+    write_metrics(states, jobs, equity, int(day[-1] - day[0]) if len(day) else 0, metrics)
+    return day, equity
 
 
 def metrics_row(metrics: NDArray[np.float64]) -> dict[str, float | None]:

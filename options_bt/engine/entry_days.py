@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from options_bt.data.features import features
 from options_bt.data.market import Market
 from options_bt.job.parameters import WEEKDAYS
+from options_bt.job.spec import JobSpec
 from options_bt.job.strategies import Strategy
 
 NO_ARM = -1
@@ -19,19 +21,43 @@ _MARKETS_KEPT = 8
 _ANSWERS_KEPT = 256
 
 
-def arm_of_day(
-    market: Market, strategy: Strategy, entry_when: str | None, entry_every: str, first: int, end: int
-) -> NDArray[np.int64]:
+Calendar = tuple[Strategy, str | None, str]
+"""What says when a job may enter: its strategy's arms, `entry_when` and `entry_every`."""
+
+
+def arms_of_days(
+    market: Market, specs: Sequence[JobSpec], first: int, end: int
+) -> tuple[NDArray[np.int64], Sequence[int]]:
+    """Give the arms that may be entered on the quote days of jobs, and which of them are each job's.
+
+    Parameters
+    ----------
+    market : Market
+    specs : sequence of JobSpec
+    first, end : int
+        The jobs' quote days are those with indices in ``range(first, end)``.
+
+    Returns
+    -------
+    array of int64, (calendars, days)
+        As `arm_of_day`: one row for all jobs that may enter on the same days.
+    sequence of int
+        Each job's row.
+    """
+    asked = [(spec.strategy, spec.params.entry_when, spec.params.entry_every) for spec in specs]
+    rows = {calendar: row for row, calendar in enumerate(dict.fromkeys(asked))}
+    if len(rows) == 1:
+        return arm_of_day(market, asked[0], first, end)[None], [0] * len(specs)
+    return np.stack([arm_of_day(market, calendar, first, end) for calendar in rows]), [rows[one] for one in asked]
+
+
+def arm_of_day(market: Market, calendar: Calendar, first: int, end: int) -> NDArray[np.int64]:
     """Give the arm that may be entered on each quote day of a job.
 
     Parameters
     ----------
     market : Market
-    strategy : Strategy
-    entry_when : str or None
-        Predicate that must be true besides the arm's own.
-    entry_every : str
-        As in `Parameters`.
+    calendar : Calendar
     first, end : int
         The job's quote days are those with indices in ``range(first, end)``.
 
@@ -41,7 +67,7 @@ def arm_of_day(
         Index of the first arm whose predicate is true; NO_ARM on days without one or off `entry_every`.
     """
     known = _signals_of(market).arms
-    asked = (strategy, entry_when, entry_every, first, end)
+    asked = (*calendar, first, end)
     if asked not in known:
         if len(known) == _ANSWERS_KEPT:
             known.clear()

@@ -29,7 +29,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "ed6610a45373efa2"
+COMPILED_WITH = "69026810aaef7eca"
 """Hash of records.py, as in kernel.py."""
 
 
@@ -51,16 +51,21 @@ def chosen_group(groups: Records, rules: Records, day: Records) -> int:
 
 
 @kernel_part
-def row_by_delta(quotes: Records, low: int, high: int, leg: Records, tolerance: float) -> int:
-    """Give the row whose delta is nearest to the leg's; of two the further out of the money."""
+def row_by_delta(quotes: Records, low: int, high: int, leg: Records, tolerance: float, rising: bool) -> int:
+    """Give the row whose delta is nearest to the leg's; of two the further out of the money.
+
+    `rising` tells that no usable delta is smaller than one further out of the money.
+    """
     best, distance = NOT_FOUND, inf
     for step in range(high - low):
         row = low + step if leg.right == PUT else high - 1 - step  # from far out of the money inwards
         if leg.side < 0 and quotes[row].bid <= 0.0:
             continue
-        away = abs(abs(quotes[row].delta) - leg.value)
-        if away < distance - TOLERANCE:  # never true for an unusable delta, which is NaN
-            best, distance = row, away
+        beyond = abs(quotes[row].delta) - leg.value
+        if abs(beyond) < distance - TOLERANCE:  # never true for an unusable delta, which is NaN
+            best, distance = row, abs(beyond)
+        elif rising and beyond > distance:
+            break
     return best if distance <= tolerance + TOLERANCE else NOT_FOUND
 
 
@@ -94,27 +99,35 @@ def row_by_strike(quotes: Records, low: int, high: int, leg: Records, target: fl
 
 
 @kernel_part
-def leg_row(quotes: Records, group: Records, rules: Records, leg: Records, close: float, trade: Records) -> int:
+def leg_row(
+    quotes: Records, group: Records, rules: Records, legs: Records, number: int, close: float, position: Records
+) -> int:
     """Give the row that a leg chooses among its expiration's, or NOT_FOUND."""
+    leg = legs[number]
     low = group.puts_from if leg.right == PUT else group.calls_from
     high = group.calls_from if leg.right == PUT else group.calls_to
     if leg.select == BY_DELTA:
-        return row_by_delta(quotes, low, high, leg, rules.delta_tolerance)
+        return row_by_delta(quotes, low, high, leg, rules.delta_tolerance, group.rising[leg.right])
     if leg.select == BY_WIDTH:
         width = leg.value if isnan(leg.width_pct) else leg.width_pct * close
-        return row_by_width(quotes, low, high, leg, trade.strike[leg.of], width, rules.width_tolerance)
+        if legs[leg.of].right == leg.right:  # strikes rise from row to row: the others lie behind the anchor
+            if leg.outward > 0:
+                low = position.row[leg.of] + 1
+            else:
+                high = position.row[leg.of]
+        return row_by_width(quotes, low, high, leg, position.strike[leg.of], width, rules.width_tolerance)
     if leg.select == BY_MONEYNESS:
         return row_by_strike(quotes, low, high, leg, leg.value * close, rules.moneyness_tolerance * close)
-    return row_by_strike(quotes, low, high, leg, trade.strike[leg.of], 0.0)
+    return row_by_strike(quotes, low, high, leg, position.strike[leg.of], 0.0)
 
 
 @kernel_part
-def widest_width(legs: Records, trade: Records) -> float:
+def widest_width(legs: Records, position: Records) -> float:
     """Give the widest distance of a leg chosen by width from its anchor; NaN without such a leg."""
     widest = nan
     for number in range(len(legs)):
         if legs[number].select == BY_WIDTH:
-            width = abs(trade.strike[number] - trade.strike[legs[number].of])
+            width = abs(position.strike[number] - position.strike[legs[number].of])
             widest = width if isnan(widest) else max(widest, width)
     return widest
 
@@ -126,7 +139,7 @@ def intrinsic(right: int, strike: float, close: float) -> float:
 
 
 @kernel_part
-def payoff_bounds(shares: float, legs: Records, trade: Records) -> tuple[float, float]:
+def payoff_bounds(shares: float, legs: Records, position: Records) -> tuple[float, float]:
     """Give the worst and the best payoff at expiration over every close from 0 up, premium aside."""
     slope = shares  # beyond the highest strike
     for leg in legs:
@@ -134,11 +147,11 @@ def payoff_bounds(shares: float, legs: Records, trade: Records) -> tuple[float, 
     worst = -inf if slope < 0 else inf
     best = inf if slope > 0 else -inf
     for kink in range(len(legs) + 1):  # the payoff is straight between 0 and the strikes
-        close = trade.strike[kink] if kink < len(legs) else 0.0
+        close = position.strike[kink] if kink < len(legs) else 0.0
         payoff = shares * close
         for number in range(len(legs)):
             leg = legs[number]
-            payoff += leg.side * leg.ratio * intrinsic(leg.right, trade.strike[number], close)
+            payoff += leg.side * leg.ratio * intrinsic(leg.right, position.strike[number], close)
         worst, best = min(worst, payoff), max(best, payoff)
     return worst, best
 
@@ -156,11 +169,11 @@ def is_covered(shares: float, legs: Records) -> bool:
 
 
 @kernel_part
-def naked_margin(legs: Records, trade: Records, close: float) -> float:
+def naked_margin(legs: Records, position: Records, close: float) -> float:
     """Give the margin of the short legs in dollars per share: summed per right, the larger right."""
     puts, calls = 0.0, 0.0
     for number in range(len(legs)):
-        leg, strike = legs[number], trade.strike[number]
+        leg, strike = legs[number], position.strike[number]
         if leg.side > 0:
             continue
         if leg.right == PUT:
@@ -171,18 +184,18 @@ def naked_margin(legs: Records, trade: Records, close: float) -> float:
 
 
 @kernel_part
-def terms(arm: Records, legs: Records, trade: Records, close: float) -> tuple[bool, float, float]:
+def terms(arm: Records, legs: Records, position: Records, close: float) -> tuple[bool, float, float]:
     """Give whether a pick is a credit, its wing or width (NaN if none), and its largest loss, per share."""
-    premium = trade.premium
+    premium = position.premium
     credit = premium > TOLERANCE if arm.kind == CUSTOM else arm.kind == CREDIT
-    wing = widest_width(legs, trade)
+    wing = widest_width(legs, position)
     if arm.kind == CUSTOM:
-        worst, best = payoff_bounds(arm.shares, legs, trade)
+        worst, best = payoff_bounds(arm.shares, legs, position)
         covered = is_covered(arm.shares, legs)
         wing = (-worst if covered else nan) if credit else (nan if best == inf else best)
     if not credit:
         return credit, wing, -premium
-    return credit, wing, naked_margin(legs, trade, close) if isnan(wing) else wing - premium
+    return credit, wing, naked_margin(legs, position, close) if isnan(wing) else wing - premium
 
 
 @kernel_part
@@ -196,40 +209,40 @@ def premium_refusal(rules: Records, credit: bool, premium: float, wing: float) -
 
 
 @kernel_part
-def pick(chain: Chain, rules: Records, arm: Records, legs: Records, day: Records, trade: Records) -> int:
-    """Choose a day's legs for an arm and write them into `trade`; give why they are refused, or ACCEPTED."""
+def pick(chain: Chain, rules: Records, arm: Records, legs: Records, day: Records, position: Records) -> int:
+    """Choose a day's legs for an arm and write them into `position`; give why they are refused, or ACCEPTED."""
     if isnan(day.close):
         return NO_CLOSE
     chosen = chosen_group(chain.groups, rules, day)
     if chosen == NOT_FOUND:
         return NO_EXPIRATION
     group = chain.groups[chosen]
-    trade.premium = -arm.shares * day.close
+    position.premium = -arm.shares * day.close
     wide = False
     for number in range(len(legs)):
         leg = legs[number]
-        row = leg_row(chain.quotes, group, rules, leg, day.close, trade)
+        row = leg_row(chain.quotes, group, rules, legs, number, day.close, position)
         if row == NOT_FOUND:
             return NO_DELTA if leg.select == BY_DELTA else NO_WIDTH if leg.select == BY_WIDTH else NO_STRIKE
         for earlier in range(number):
-            if trade.row[earlier] == row:
+            if position.row[earlier] == row:
                 return NO_WIDTH
         quote = chain.quotes[row]
-        trade.row[number] = row
-        trade.strike[number] = quote.strike
-        trade.entry_delta[number] = trade.delta[number] = quote.delta
-        trade.mid[number] = (quote.bid + quote.ask) / 2
-        trade.half_spread[number] = (quote.ask - quote.bid) / 2
-        trade.entry_fill[number] = fill(trade.mid[number], trade.half_spread[number], rules.slippage, leg.side)
-        trade.premium -= leg.side * leg.ratio * trade.entry_fill[number]
-        wide |= (quote.ask - quote.bid) / trade.mid[number] > rules.max_spread_pct + TOLERANCE
-    credit, wing, max_loss = terms(arm, legs, trade, day.close)
-    refusal = premium_refusal(rules, credit, trade.premium, wing)
+        position.row[number] = row
+        position.strike[number] = quote.strike
+        position.entry_delta[number] = position.delta[number] = quote.delta
+        position.mid[number] = (quote.bid + quote.ask) / 2
+        position.half_spread[number] = (quote.ask - quote.bid) / 2
+        position.entry_fill[number] = fill(position.mid[number], position.half_spread[number], rules.slippage, leg.side)
+        position.premium -= leg.side * leg.ratio * position.entry_fill[number]
+        wide |= (quote.ask - quote.bid) / position.mid[number] > rules.max_spread_pct + TOLERANCE
+    credit, wing, max_loss = terms(arm, legs, position, day.close)
+    refusal = premium_refusal(rules, credit, position.premium, wing)
     if refusal != ACCEPTED:
         return refusal
     if wide:
         return WIDE_QUOTES
-    trade.max_loss = max_loss * rules.multiplier
-    trade.expiration, trade.settlement = group.expiration, group.settlement
-    trade.close_entry = trade.share_fill = trade.close_mark = day.close
+    position.max_loss = max_loss * rules.multiplier
+    position.expiration, position.settlement = group.expiration, group.settlement
+    position.close_entry = position.share_fill = position.close_mark = day.close
     return ACCEPTED

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from options_bt.engine.compiling import kernel_part
 from options_bt.engine.records import ASSIGNMENT, REFUSALS, TOLERANCE, Records
 
 TRADE_METRICS = (
@@ -52,6 +53,9 @@ COUNTS = frozenset(
 NO_DEVIATION = 1e-15
 DAYS_PER_YEAR = 365.25
 
+COMPILED_WITH = "69026810aaef7eca"
+"""Hash of the modules that this one compiles in, as in kernel.py."""
+
 
 @njit(cache=True)
 def ratio(numerator: float, denominator: float) -> float:
@@ -59,58 +63,51 @@ def ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator != 0 else nan
 
 
-@njit(cache=True)
-def trade_metrics(trades: Records, count: int) -> NDArray[np.float64]:
-    """Give the values of TRADE_METRICS; NaN where one is undefined.
+@kernel_part
+def tally(state: Records, position: Records) -> None:
+    """Count a position that has ended."""
+    pnl = position.pnl
+    state.best = pnl if state.closed == 0 else max(state.best, pnl)
+    state.worst = pnl if state.closed == 0 else min(state.worst, pnl)
+    state.closed += 1
+    state.pnl += pnl
+    state.fees += position.fees
+    state.days += position.exit_day - position.entry_day
+    state.quote_days += position.quote_days
+    state.stale_days += position.stale_days
+    state.modelled_days += position.modelled_days
+    state.modelled_exits += position.modelled_exit
+    state.assignments += position.exit_reason == ASSIGNMENT
+    if pnl > TOLERANCE:
+        state.wins += 1
+        state.gain += pnl
+    elif pnl < -TOLERANCE:
+        state.losses += 1
+        state.loss += pnl
 
-    Parameters
-    ----------
-    trades : recarray of TRADE
-    count : int
-        How many of them there are.
-    """
-    wins, losses, gain, loss, total, fees, days = 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0
-    quoted, stale, modelled, modelled_exits, assignments = 0, 0, 0, 0, 0
-    best, worst = nan, nan
-    for index in range(count):
-        trade = trades[index]
-        total += trade.pnl
-        fees += trade.fees
-        days += trade.exit_day - trade.entry_day
-        quoted += trade.quote_days
-        stale += trade.stale_days
-        modelled += trade.modelled_days
-        modelled_exits += trade.modelled_exit
-        assignments += trade.exit_reason == ASSIGNMENT
-        if trade.pnl > TOLERANCE:
-            wins += 1
-            gain += trade.pnl
-        elif trade.pnl < -TOLERANCE:
-            losses += 1
-            loss += trade.pnl
-        best = trade.pnl if index == 0 else max(best, trade.pnl)
-        worst = trade.pnl if index == 0 else min(worst, trade.pnl)
-    return np.array(
-        [
-            count,
-            wins,
-            ratio(wins, count),
-            total,
-            ratio(gain, -loss),
-            ratio(total, count),
-            ratio(gain, wins),
-            ratio(loss, losses),
-            best,
-            worst,
-            ratio(days, count),
-            fees,
-            quoted,
-            stale,
-            modelled,
-            ratio(modelled_exits, count),
-            assignments,
-        ],
-        dtype=np.float64,
+
+@njit(cache=True)
+def trade_metrics(state: Records) -> tuple[float, ...]:
+    """Give the values of TRADE_METRICS; NaN where one is undefined."""
+    count = state.closed
+    return (
+        float(count),
+        float(state.wins),
+        ratio(state.wins, count),
+        state.pnl,
+        ratio(state.gain, -state.loss),
+        ratio(state.pnl, count),
+        ratio(state.gain, state.wins),
+        ratio(state.loss, state.losses),
+        state.best if count > 0 else nan,
+        state.worst if count > 0 else nan,
+        ratio(state.days, count),
+        state.fees,
+        float(state.quote_days),
+        float(state.stale_days),
+        float(state.modelled_days),
+        ratio(state.modelled_exits, count),
+        float(state.assignments),
     )
 
 
@@ -126,13 +123,15 @@ def max_drawdown(equity: NDArray[np.float64], capital: float) -> float:
 
 @njit(cache=True)
 def equity_metrics(
-    equity: NDArray[np.float64], open_positions: NDArray[np.int32], span: int, capital: float, risk_free: float
+    equity: NDArray[np.float64], exposed_days: int, span: int, capital: float, risk_free: float
 ) -> NDArray[np.float64]:
     """Give the values of EQUITY_METRICS; NaN where one is undefined.
 
     Parameters
     ----------
-    equity, open_positions : arrays, one element a day
+    equity : array of float64, one element a day
+    exposed_days : int
+        Days with an open position at their close.
     span : int
         Calendar days from the first day to the last.
     capital : float
@@ -151,7 +150,7 @@ def equity_metrics(
     cagr = cagr if isfinite(cagr) else nan
     result[0], result[1], result[4] = growth - 1, cagr, drawdown
     result[5] = cagr / drawdown if drawdown > NO_DEVIATION else nan
-    result[6] = np.count_nonzero(open_positions) / n
+    result[6] = exposed_days / n
     returns = np.empty(n)
     previous = capital
     for number in range(n):
@@ -182,3 +181,30 @@ def equity_metrics(
     worst = ceil(n / 20)
     result[9] = np.mean(np.partition(returns, worst - 1)[:worst])
     return result
+
+
+@njit(cache=True)
+def write_metrics(
+    states: Records, jobs: Records, equity: NDArray[np.float64], span: int, metrics: NDArray[np.float64]
+) -> None:
+    """Write the values of METRICS, one row a job; NaN where one is undefined.
+
+    Parameters
+    ----------
+    states, jobs : recarrays of STATE and RULES
+    equity : array of float64, (jobs, days)
+    span : int
+        Calendar days from the first day to the last.
+    metrics : array of float64, (jobs, len(METRICS))
+        Written.
+    """
+    for number in range(len(jobs)):
+        state, rules, row = states[number], jobs[number], metrics[number]
+        for index, value in enumerate(trade_metrics(state)):
+            row[index] = value
+        after = len(TRADE_METRICS)
+        row[after : after + len(EQUITY_METRICS)] = equity_metrics(
+            equity[number], state.exposed_days, span, rules.capital, rules.risk_free
+        )
+        for reason in range(len(REFUSALS)):
+            row[after + len(EQUITY_METRICS) + reason] = state.refused[reason]

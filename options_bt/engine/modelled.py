@@ -11,8 +11,20 @@ from options_bt.engine.records import NOT_FOUND, PUT, Records
 
 LEAST_HALF_SPREAD = 0.01
 
-COMPILED_WITH = "efa42adac2da59b7"
+COMPILED_WITH = "0711b1cffde1cb49"
 """Hash of the modules that this one compiles in, as in kernel.py."""
+
+
+@kernel_part
+def first_from(quotes: Records, low: int, high: int, strike: float) -> int:
+    """Give the first row from a strike on upwards; `high` if there is none."""
+    while low < high:
+        middle = (low + high) // 2
+        if quotes[middle].strike < strike:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @kernel_part
@@ -23,15 +35,13 @@ def smile(chain: Chain, group: Records, right: int, strike: float) -> tuple[floa
     """
     low = group.puts_from if right == PUT else group.calls_from
     high = group.calls_from if right == PUT else group.calls_to
-    below, above = NOT_FOUND, NOT_FOUND
-    for row in range(low, high):
-        if isnan(chain.implied[row].volatility):
-            continue
-        if chain.quotes[row].strike <= strike:
-            below = row
-        if chain.quotes[row].strike >= strike:
-            above = row
-            break
+    above = first_from(chain.quotes, low, high, strike)
+    below = above if above < high and chain.quotes[above].strike == strike else above - 1
+    while above < high and isnan(chain.implied[above].volatility):
+        above += 1
+    while below >= low and isnan(chain.implied[below].volatility):
+        below -= 1
+    below, above = below if below >= low else NOT_FOUND, above if above < high else NOT_FOUND
     if below == NOT_FOUND and above == NOT_FOUND:
         return nan, nan
     below = above if below == NOT_FOUND else below

@@ -24,48 +24,48 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "2a03d02f114fe5ef"
+COMPILED_WITH = "487662e41e613348"
 """Hash of the modules that this one compiles in, as in kernel.py."""
 
 
 @kernel_part
-def revalue(legs: Records, trade: Records) -> None:
+def revalue(legs: Records, position: Records) -> None:
     """Sum the last marks of a position's legs up."""
     value, half_spreads = 0.0, 0.0
     for number in range(len(legs)):
         ratio = legs[number].ratio
-        value += legs[number].side * ratio * trade.mid[number]
-        half_spreads += ratio * trade.half_spread[number]
-    trade.value, trade.half_spreads = value, half_spreads
+        value += legs[number].side * ratio * position.mid[number]
+        half_spreads += ratio * position.half_spread[number]
+    position.value, position.half_spreads = value, half_spreads
 
 
 @kernel_part
-def split(legs: Records, trade: Records, ratio: float) -> None:
+def split(legs: Records, position: Records, ratio: float) -> None:
     """Put an open position on the terms after a split."""
     for number in range(len(legs)):
-        trade.strike[number] = floor(trade.strike[number] / ratio * 100 + 0.5 + TOLERANCE) / 100
-        trade.entry_fill[number] /= ratio
-        trade.mid[number] /= ratio
-        trade.half_spread[number] /= ratio
-    trade.contracts *= ratio
-    trade.split_factor *= ratio
-    trade.premium /= ratio
-    trade.share_fill /= ratio
-    trade.close_mark /= ratio
-    revalue(legs, trade)
+        position.strike[number] = floor(position.strike[number] / ratio * 100 + 0.5 + TOLERANCE) / 100
+        position.entry_fill[number] /= ratio
+        position.mid[number] /= ratio
+        position.half_spread[number] /= ratio
+    position.contracts *= ratio
+    position.split_factor *= ratio
+    position.premium /= ratio
+    position.share_fill /= ratio
+    position.close_mark /= ratio
+    revalue(legs, position)
 
 
 @kernel_part
-def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, trade: Records, today: int) -> int:
+def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, position: Records, today: int) -> int:
     """Move each leg on to its quote of today, if it has one; give where the position's prices come from."""
     day = chain.days[today]
     has_model = rules.model_unquoted and not isnan(day.close)
     source = STALE if arm.shares > 0 and isnan(day.close) else QUOTED
     for number in range(len(legs)):
-        following = chain.quotes[trade.row[number]].next
+        following = chain.quotes[position.row[number]].next
         if following >= 0 and chain.quotes[following].day == today:
-            trade.row[number] = following
-        elif has_model and day.has_volatility[legs[number].right] and trade.strike[number] > 0.0:
+            position.row[number] = following
+        elif has_model and day.has_volatility[legs[number].right] and position.strike[number] > 0.0:
             source = max(source, MODELLED)
         else:
             source = STALE
@@ -73,102 +73,102 @@ def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, t
 
 
 @kernel_part
-def mark(chain: Chain, rules: Records, arm: Records, legs: Records, trade: Records, today: int) -> bool:
+def mark(chain: Chain, rules: Records, arm: Records, legs: Records, position: Records, today: int) -> bool:
     """Give a position today's prices if every leg has one; tell whether it has."""
-    source, day = source_of_marks(chain, rules, arm, legs, trade, today), chain.days[today]
-    trade.quote_days += 1
+    source, day = source_of_marks(chain, rules, arm, legs, position, today), chain.days[today]
+    position.quote_days += 1
     if source == STALE:
-        trade.stale_days += 1
+        position.stale_days += 1
         return False
-    trade.modelled_exit = source == MODELLED
-    trade.modelled_days += source == MODELLED
-    trade.close_mark = day.close
+    position.modelled_exit = source == MODELLED
+    position.modelled_days += source == MODELLED
+    position.close_mark = day.close
     for number in range(len(legs)):
-        quote = chain.quotes[trade.row[number]]
+        quote = chain.quotes[position.row[number]]
         if quote.day == today:
-            trade.mid[number] = (quote.bid + quote.ask) / 2
-            trade.half_spread[number] = (quote.ask - quote.bid) / 2
-            trade.delta[number] = quote.delta
+            position.mid[number] = (quote.bid + quote.ask) / 2
+            position.half_spread[number] = (quote.ask - quote.bid) / 2
+            position.delta[number] = quote.delta
         else:
-            trade.mid[number], trade.half_spread[number], trade.delta[number] = modelled(
-                chain, day, legs[number].right, trade.strike[number], trade.expiration
+            position.mid[number], position.half_spread[number], position.delta[number] = modelled(
+                chain, day, legs[number].right, position.strike[number], position.expiration
             )
-    revalue(legs, trade)
+    revalue(legs, position)
     return True
 
 
 @kernel_part
-def closing_fill(rules: Records, leg: Records, trade: Records, number: int) -> float:
+def closing_fill(rules: Records, leg: Records, position: Records, number: int) -> float:
     """Give the price at which a leg closes at its last marks."""
-    return fill(trade.mid[number], trade.half_spread[number], rules.slippage, -leg.side)
+    return fill(position.mid[number], position.half_spread[number], rules.slippage, -leg.side)
 
 
 @kernel_part
-def option_cost(rules: Records, legs: Records, trade: Records) -> float:
+def option_cost(rules: Records, legs: Records, position: Records) -> float:
     """Give what closing the option legs costs at their last marks, per share; set their exit fills."""
     cost = 0.0
     for number in range(len(legs)):
         leg = legs[number]
-        trade.exit_fill[number] = closing_fill(rules, leg, trade, number)
-        cost -= leg.side * leg.ratio * trade.exit_fill[number]
+        position.exit_fill[number] = closing_fill(rules, leg, position, number)
+        cost -= leg.side * leg.ratio * position.exit_fill[number]
     return cost
 
 
 @kernel_part
-def exit_reason(rules: Records, arm: Records, legs: Records, trade: Records, date: int) -> int:
+def exit_reason(rules: Records, arm: Records, legs: Records, position: Records, date: int) -> int:
     """Give the first exit rule that holds at today's closing fills, or STILL_OPEN."""
-    premium = trade.premium + arm.shares * trade.share_fill  # of the options alone
-    profit, basis = premium + trade.value - rules.slippage * trade.half_spreads, abs(premium)
+    premium = position.premium + arm.shares * position.share_fill  # of the options alone
+    profit, basis = premium + position.value - rules.slippage * position.half_spreads, abs(premium)
     # A rule that is turned off is NaN, and no comparison with it holds.
     if profit <= -rules.stop_loss * basis + TOLERANCE:
         return STOP_LOSS
     if profit >= rules.profit_target * basis - TOLERANCE:
         return PROFIT_TARGET
-    if trade.expiration - date <= rules.exit_dte:
+    if position.expiration - date <= rules.exit_dte:
         return EXIT_DTE
-    if rules.max_days >= 0 and date - trade.entry_day >= rules.max_days:
+    if rules.max_days >= 0 and date - position.entry_day >= rules.max_days:
         return MAX_DAYS
     if not isnan(rules.exit_delta):
         for number in range(len(legs)):
-            if legs[number].side < 0 and abs(trade.delta[number]) >= rules.exit_delta - TOLERANCE:
+            if legs[number].side < 0 and abs(position.delta[number]) >= rules.exit_delta - TOLERANCE:
                 return EXIT_DELTA
     return STILL_OPEN
 
 
 @kernel_part
-def settlement_cost(rules: Records, arm: Records, legs: Records, trade: Records) -> float:
+def settlement_cost(rules: Records, arm: Records, legs: Records, position: Records) -> float:
     """Give the cost of a position at expiration, per share; set its exit fills and charge assignment fees."""
-    cost = -arm.shares * trade.settlement
+    cost = -arm.shares * position.settlement
     for number in range(len(legs)):
         leg = legs[number]
-        worth = intrinsic(leg.right, trade.strike[number], trade.settlement)
-        trade.exit_fill[number] = worth
+        worth = intrinsic(leg.right, position.strike[number], position.settlement)
+        position.exit_fill[number] = worth
         cost -= leg.side * leg.ratio * worth
         if worth > TOLERANCE:
-            trade.fees += rules.assignment_fee * trade.contracts * leg.ratio
+            position.fees += rules.assignment_fee * position.contracts * leg.ratio
     return cost
 
 
 @kernel_part
-def is_assigned(leg: Records, trade: Records, number: int, dividend: Records) -> bool:
+def is_assigned(leg: Records, position: Records, number: int, dividend: Records) -> bool:
     """Tell whether a leg is a short call that its owner exercises for a dividend."""
-    if leg.side > 0 or leg.right != CALL or isnan(dividend.close) or isnan(trade.close_mark):
+    if leg.side > 0 or leg.right != CALL or isnan(dividend.close) or isnan(position.close_mark):
         return False
-    time_value = trade.mid[number] - intrinsic(CALL, trade.strike[number], trade.close_mark)
-    return dividend.close > trade.strike[number] + TOLERANCE and time_value < dividend.dividend - TOLERANCE
+    time_value = position.mid[number] - intrinsic(CALL, position.strike[number], position.close_mark)
+    return dividend.close > position.strike[number] + TOLERANCE and time_value < dividend.dividend - TOLERANCE
 
 
 @kernel_part
-def any_assigned(legs: Records, trade: Records, dividend: Records) -> bool:
+def any_assigned(legs: Records, position: Records, dividend: Records) -> bool:
     """Tell whether a dividend has any leg of a position assigned."""
     found = False
     for number in range(len(legs)):
-        found |= is_assigned(legs[number], trade, number, dividend)
+        found |= is_assigned(legs[number], position, number, dividend)
     return found
 
 
 @kernel_part
-def assignment_cost(rules: Records, arm: Records, legs: Records, trade: Records, dividend: Records) -> float:
+def assignment_cost(rules: Records, arm: Records, legs: Records, position: Records, dividend: Records) -> float:
     """Give the cost of a position that ends with an early assignment, per share; set its exit fills, charge its fees.
 
     Assigned calls cost their intrinsic value on the day before, which is also the day on which shares are delivered;
@@ -177,27 +177,27 @@ def assignment_cost(rules: Records, arm: Records, legs: Records, trade: Records,
     cost = -arm.shares * dividend.close
     for number in range(len(legs)):
         leg = legs[number]
-        if is_assigned(leg, trade, number, dividend):
-            trade.exit_fill[number] = intrinsic(CALL, trade.strike[number], dividend.close)
-            trade.fees += rules.assignment_fee * trade.contracts * leg.ratio
+        if is_assigned(leg, position, number, dividend):
+            position.exit_fill[number] = intrinsic(CALL, position.strike[number], dividend.close)
+            position.fees += rules.assignment_fee * position.contracts * leg.ratio
         else:
-            trade.exit_fill[number] = closing_fill(rules, leg, trade, number)
-            trade.fees += rules.commission * trade.contracts * leg.ratio
-        cost -= leg.side * leg.ratio * trade.exit_fill[number]
+            position.exit_fill[number] = closing_fill(rules, leg, position, number)
+            position.fees += rules.commission * position.contracts * leg.ratio
+        cost -= leg.side * leg.ratio * position.exit_fill[number]
     return cost
 
 
 @kernel_part
-def finish(rules: Records, trade: Records, date: int, reason: int, cost: float, entry_fees: float) -> float:
-    """Turn an open position into a trade; give the cash that its end brings."""
-    trade.exit_day, trade.exit_reason, trade.exit_cost = date, reason, cost
-    trade.modelled_exit = trade.modelled_exit and reason != SETTLEMENT
-    trade.pnl = trade.contracts * rules.multiplier * (trade.premium - cost) - trade.fees
-    return -trade.contracts * rules.multiplier * cost - (trade.fees - entry_fees)
+def finish(rules: Records, position: Records, date: int, reason: int, cost: float, entry_fees: float) -> float:
+    """End a position; give the cash that its end brings."""
+    position.exit_day, position.exit_reason, position.exit_cost = date, reason, cost
+    position.modelled_exit = position.modelled_exit and reason != SETTLEMENT
+    position.pnl = position.contracts * rules.multiplier * (position.premium - cost) - position.fees
+    return -position.contracts * rules.multiplier * cost - (position.fees - entry_fees)
 
 
 @kernel_part
-def position_value(rules: Records, arm: Records, trade: Records) -> float:
+def position_value(rules: Records, arm: Records, position: Records) -> float:
     """Give what an open position is worth at its last marks, in dollars."""
-    shares = arm.shares * trade.close_mark if arm.shares > 0 else 0.0
-    return trade.contracts * rules.multiplier * (shares + trade.value)
+    shares = arm.shares * position.close_mark if arm.shares > 0 else 0.0
+    return position.contracts * rules.multiplier * (shares + position.value)

@@ -94,10 +94,13 @@ RULES = np.dtype(
         ("multiplier", np.float64),
         ("model_unquoted", np.bool_),
         ("early_assignment", np.bool_),
+        ("risk_free", np.float64),
+        ("first_arm", np.int64),  # of the job's strategy, in the array of all arms
+        ("calendar", np.int64),  # the job's row in the arms of days
     ],
     align=True,
 )
-"""The parameters of a job as numbers; NaN or OFF is a rule that is turned off."""
+"""The parameters of a job as numbers, and where its arms are; NaN or OFF is a rule that is turned off."""
 
 ARM = np.dtype(
     [
@@ -126,43 +129,81 @@ LEG = np.dtype(
 
 _PER_LEG = (MAX_LEGS,)
 
-TRADE = np.dtype(
+_TRADE = [
+    ("entry_day", np.int32),
+    ("exit_day", np.int32),
+    ("expiration", np.int32),
+    ("arm", np.int32),
+    ("quote_days", np.int32),
+    ("stale_days", np.int32),
+    ("modelled_days", np.int32),
+    ("exit_reason", np.int32),
+    ("modelled_exit", np.bool_),  # while it is open: whether its last marks are modelled
+    ("close_entry", np.float64),
+    ("close_exit", np.float64),
+    ("contracts", np.float64),
+    ("split_factor", np.float64),
+    ("premium", np.float64),  # per share; shares of stock included
+    ("exit_cost", np.float64),
+    ("fees", np.float64),
+    ("pnl", np.float64),
+    ("max_loss", np.float64),  # of the whole position
+    ("strike", np.float64, _PER_LEG),
+    ("entry_fill", np.float64, _PER_LEG),
+    ("exit_fill", np.float64, _PER_LEG),
+    ("entry_delta", np.float64, _PER_LEG),
+]
+TRADE = np.dtype(_TRADE, align=True)
+"""A closed position; prices in the terms of its last day."""
+TRADE_WORDS = TRADE.itemsize // 8
+
+POSITION = np.dtype(
     [
-        ("entry_day", np.int32),
-        ("exit_day", np.int32),
-        ("expiration", np.int32),
-        ("arm", np.int32),
-        ("quote_days", np.int32),
-        ("stale_days", np.int32),
-        ("modelled_days", np.int32),
-        ("modelled_exit", np.bool_),  # while it is open: whether its last marks are modelled
-        ("exit_reason", np.int32),
-        ("close_entry", np.float64),
-        ("close_exit", np.float64),
+        *_TRADE,  # first, so that a position is closed by copying its first TRADE_WORDS words
+        ("number", np.int64),  # of the trade, in the order of entry
         ("settlement", np.float64),  # close that settles the expiration
-        ("contracts", np.float64),
-        ("split_factor", np.float64),
-        ("premium", np.float64),  # per share; shares of stock included
-        ("exit_cost", np.float64),
-        ("fees", np.float64),
-        ("pnl", np.float64),
-        ("max_loss", np.float64),  # of the whole position
         ("share_fill", np.float64),
         ("close_mark", np.float64),  # of the day of the last marks
         ("value", np.float64),  # of the option legs per share at their last marks
         ("half_spreads", np.float64),  # what closing them gives away per share at full slippage
         ("row", np.int64, _PER_LEG),  # last quote seen of each leg
-        ("strike", np.float64, _PER_LEG),
-        ("entry_fill", np.float64, _PER_LEG),
-        ("exit_fill", np.float64, _PER_LEG),
-        ("entry_delta", np.float64, _PER_LEG),
         ("delta", np.float64, _PER_LEG),  # last marks: of the last day on which every leg was quoted
         ("mid", np.float64, _PER_LEG),
         ("half_spread", np.float64, _PER_LEG),
     ],
     align=True,
 )
-"""A position while it is open and a trade when it is closed; prices in the terms of its last day."""
+"""A position while it is open; prices in the terms of the day."""
+POSITION_WORDS = POSITION.itemsize // 8
+
+STATE = np.dtype(
+    [
+        ("cash", np.float64),
+        ("equity", np.float64),  # of the last day
+        ("still_open", np.int64),
+        ("next_action", np.int64),  # the first one that no day has seen yet
+        ("exposed_days", np.int64),
+        ("trades", np.int64),  # entered so far; the sums below are of those that are closed
+        ("closed", np.int64),
+        ("wins", np.int64),
+        ("losses", np.int64),
+        ("gain", np.float64),
+        ("loss", np.float64),
+        ("pnl", np.float64),
+        ("best", np.float64),
+        ("worst", np.float64),
+        ("fees", np.float64),
+        ("days", np.int64),
+        ("quote_days", np.int64),
+        ("stale_days", np.int64),
+        ("modelled_days", np.int64),
+        ("modelled_exits", np.int64),
+        ("assignments", np.int64),
+        ("refused", np.int64, (len(REFUSALS),)),
+    ],
+    align=True,
+)
+"""How far a backtest has come: what the next day and the metrics need to know of the days before."""
 
 Records = Any
 """A numpy.recarray, or one record of it: numpy's own type says nothing of the fields."""

@@ -17,7 +17,7 @@ Ratio = Annotated[int, Meta(ge=1)]
 MAX_LEGS = 4
 
 
-class Leg(Struct, frozen=True, kw_only=True):
+class Leg(Struct, frozen=True, kw_only=True, cache_hash=True):
     """One option leg and the one way to find its strike.
 
     Attributes
@@ -45,7 +45,7 @@ class Leg(Struct, frozen=True, kw_only=True):
     inward: bool = False
 
 
-class Arm(Struct, frozen=True, kw_only=True):
+class Arm(Struct, frozen=True, kw_only=True, cache_hash=True):
     """What may be entered on a day when `when` is true.
 
     Attributes
@@ -69,7 +69,7 @@ class Arm(Struct, frozen=True, kw_only=True):
     when: str | None = None
 
 
-class Strategy(Struct, frozen=True, kw_only=True):
+class Strategy(Struct, frozen=True, kw_only=True, cache_hash=True):
     """A named strategy, ready for the engine."""
 
     name: str

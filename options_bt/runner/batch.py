@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import time
 import traceback
 from functools import lru_cache
@@ -13,13 +14,16 @@ import msgspec
 import numpy as np
 import polars as pl
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from options_bt.data.market import Market, open_market
-from options_bt.engine.backtest import Outcome, run_backtest
-from options_bt.engine.frames import equity_table, trades_table
+from options_bt.engine.backtest import run_backtest, run_metrics
+from options_bt.engine.frames import Identified, equity_table, trades_table
 from options_bt.engine.metrics import METRICS
 from options_bt.job.spec import JobSpec
 from options_bt.runner.memory import forget_peak, peak_memory
+
+logger = logging.getLogger(__name__)
 
 _FOOTER = "options_bt"
 
@@ -112,19 +116,7 @@ def run_batch(task: Task) -> Result:
     """Run the jobs of a batch; an error in one is recorded and the others go on."""
     started = time.perf_counter()
     forget_peak()
-    market = _market(task.market)
-    metrics = np.full((len(task.jobs), len(METRICS)), np.nan)
-    outcomes: list[tuple[str, Outcome]] = []
-    errors: dict[int, str] = {}
-    for index, (job, spec) in enumerate(task.jobs):
-        try:
-            outcome = run_backtest(spec, market)
-        except Exception:
-            errors[index] = traceback.format_exc()
-        else:
-            metrics[index] = outcome.metrics
-            if task.tables:
-                outcomes.append((job, outcome))
+    metrics, outcomes, errors = _run_jobs(task, _market(task.market))
     equity = _parquet(equity_table(outcomes), {}) if task.tables else b""
     trades = trades_table(outcomes)
     footer = Footer(
@@ -143,6 +135,28 @@ def run_batch(task: Task) -> Result:
         seconds=time.perf_counter() - started,
         peak=peak_memory(),
     )
+
+
+def _run_jobs(task: Task, market: Market) -> tuple[NDArray[np.float64], list[Identified], dict[int, str]]:
+    """Give the metrics of a task's jobs, their outcomes if tables are wanted, and the errors."""
+    if not task.tables:
+        try:
+            return run_metrics([spec for _, spec in task.jobs], market), [], {}
+        except Exception as error:  # of one of them: which, is told when each is run alone
+            logger.debug("Batch %d is run job by job: %s", task.number, error)
+    metrics = np.full((len(task.jobs), len(METRICS)), np.nan)
+    outcomes: list[Identified] = []
+    errors: dict[int, str] = {}
+    for index, (job, spec) in enumerate(task.jobs):
+        try:
+            outcome = run_backtest(spec, market)
+        except Exception:
+            errors[index] = traceback.format_exc()
+        else:
+            metrics[index] = outcome.metrics
+            if task.tables:
+                outcomes.append((job, outcome))
+    return metrics, outcomes, errors
 
 
 def footer_of(trades: bytes) -> Footer:

@@ -8,11 +8,12 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from options_bt.engine.backtest import Outcome, run_backtest
+from options_bt.engine.backtest import Outcome, run_backtest, run_metrics
 from options_bt.engine.frames import equity_table, trades_table
 from tests.engine.test_backtest import NAMED, random_parameters, spec_of
 from tests.markets import RandomMarket, random_market
@@ -206,3 +207,15 @@ def test_costs_never_raise_the_profit_of_the_same_trade(strategy: Any, cost: str
     for trade in dear:
         key = (trade["entry_date"], trade["exit_date"], *(leg["strike"] for leg in trade["legs"]))
         assert trade["pnl"] <= same.get(key, math.inf) + 1e-9
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS)
+def test_backtests_that_go_through_the_days_together_give_what_each_gives_alone(seed: int) -> None:
+    random = Random(seed)
+    market, built = random_market(seed), random_market(seed).built()
+    middle = market.start + (market.end - market.start) / 2
+    spans = ((market.start, market.end), (market.start, middle), (middle, market.end))
+    specs = [spec_of(market, random.choice(LAWFUL), random_parameters(random), *random.choice(spans)) for _ in range(9)]
+    together = run_metrics(specs, built)
+    assert np.array_equal(together, [run_backtest(spec, built).metrics for spec in specs], equal_nan=True)

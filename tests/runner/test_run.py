@@ -6,15 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import polars as pl
 import pytest
 
 from options_bt.analysis.compare import compare
 from options_bt.analysis.opened import open_run
+from options_bt.engine import backtest
 from options_bt.engine.backtest import Outcome, run_backtest
+from options_bt.engine.encoding import encoded
 from options_bt.errors import RunFolderError, StorageError
 from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
@@ -69,6 +73,26 @@ def test_an_error_in_one_job_is_recorded_and_the_others_go_on(
     assert {failure.job for failure in run.failures()} == set(failed["job"])
     assert all("a fault of the test" in failure.error for failure in run.failures())
     assert set(run.equity()["job"]) == set(run.results().filter(status="done")["job"])
+
+
+def test_an_error_in_one_job_of_those_that_run_together_is_found(
+    job: JobFile, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encoded_but_one(specs: Sequence[JobSpec], calendars: Sequence[int]) -> Any:
+        if any(spec.params.delta == 0.2 and spec.params.slippage == 0.5 and spec.symbol == "SPY" for spec in specs):
+            raise ZeroDivisionError("a fault of the test")
+        return encoded(specs, calendars)
+
+    only_metrics = msgspec.structs.replace(job, run=msgspec.structs.replace(job.run, keep="metrics"))
+    whole = run_job(only_metrics, runs=tmp_path / "whole", cache=cache, workers=1, shown=False)
+    monkeypatch.setattr(backtest, "encoded", encoded_but_one)
+    summary = run_job(only_metrics, runs=tmp_path, cache=cache, workers=1, shown=False)
+    assert (summary.done, summary.failed) == (22, 2)
+    results, expected = open_run(summary.path).results(), open_run(whole.path).results()
+    assert results.filter(status="done").equals(
+        expected.filter(pl.col("job").is_in(results.filter(status="done")["job"]))
+    )
+    assert all("a fault of the test" in failure.error for failure in open_run(summary.path).failures())
 
 
 class Killed(BaseException):
