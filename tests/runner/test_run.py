@@ -90,7 +90,7 @@ def test_an_error_in_one_job_of_those_that_run_together_is_found(
     assert (summary.done, summary.failed) == (22, 2)
     results, expected = open_run(summary.path).results(), open_run(whole.path).results()
     assert results.filter(status="done").equals(
-        expected.filter(pl.col("job").is_in(results.filter(status="done")["job"]))
+        expected.filter(pl.col("job").is_in(results.filter(status="done")["job"].implode()))
     )
     assert all("a fault of the test" in failure.error for failure in open_run(summary.path).failures())
 
