@@ -16,7 +16,7 @@ from options_bt.data.market import Market
 from options_bt.engine.encoding import encoded
 from options_bt.engine.entry_days import arms_of_days
 from options_bt.engine.kernel import simulate
-from options_bt.engine.metrics import METRICS, write_metrics
+from options_bt.engine.metrics import METRICS, all_metrics
 from options_bt.engine.records import POSITION, POSITION_WORDS, STATE, TRADE, TRADE_WORDS, Records
 from options_bt.job.spec import JobSpec
 
@@ -89,13 +89,12 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     Outcome
         With no days, no trades and null metrics where the market has no quotes in the job's days.
     """
-    metrics = np.empty((1, len(METRICS)))
-    day, equity = _run([spec], market, metrics)
+    day, equity, metrics = _run([spec], market)
     trades, open_positions, margin = _room.days(len(day))
     return Outcome(
         spec=spec,
         day=day,
-        trades=trades[: int(metrics[0, 0])].copy().view(TRADE)[:, 0].view(np.recarray),
+        trades=trades[: int(metrics[0, METRICS.index("trades")])].copy().view(TRADE)[:, 0].view(np.recarray),
         equity=equity[0],
         open_positions=open_positions[: len(day)].copy(),
         margin=margin[: len(day)].copy(),
@@ -123,16 +122,14 @@ def run_metrics(specs: Sequence[JobSpec], market: Market) -> NDArray[np.float64]
     for same in of_span.values():
         for first in range(0, len(same), AT_ONCE):
             some = same[first : first + AT_ONCE]
-            found = np.empty((len(some), len(METRICS)))
-            _run([specs[index] for index in some], market, found)
-            metrics[some] = found
+            metrics[some] = _run([specs[index] for index in some], market)[2]
     return metrics
 
 
 def _run(
-    specs: Sequence[JobSpec], market: Market, metrics: NDArray[np.float64]
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Run backtests of the same days; write their metrics, give the days and, a row each, the equity."""
+    specs: Sequence[JobSpec], market: Market
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
+    """Run backtests of the same days; give the days and, a row each, equity and metrics."""
     chain, spec = market.chain, specs[0]
     date = chain.days["date"]
     first, end = date.searchsorted((spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1)).tolist()
@@ -160,8 +157,8 @@ def _run(
         open_positions,
         margin,
     )
-    write_metrics(states, jobs, equity, int(day[-1] - day[0]) if len(day) else 0, metrics)
-    return day, equity
+    span = int(day[-1] - day[0]) if len(day) else 0
+    return day, equity, all_metrics(states, jobs, equity, span)
 
 
 def metrics_row(metrics: NDArray[np.float64]) -> dict[str, float | None]:
