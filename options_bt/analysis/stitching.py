@@ -173,9 +173,8 @@ def _account(equity: pl.DataFrame, capital: float, risk_free: float) -> dict[str
     """Give the first and last day, the profit and `EQUITY_METRICS` of one account; None where one is undefined."""
     days = equity["date"]
     values = np.array(equity["equity"], np.float64)  # a copy: numba would compile anew for one that cannot be written
-    exposed_days = np.array([(equity["open_positions"] > 0).sum()])
-    span = (days[-1] - days[0]).days
-    (metrics,) = equity_metrics(values[None], exposed_days, span, np.array([capital]), np.array([risk_free]))
+    exposed_days = int((equity["open_positions"] > 0).sum())
+    metrics = equity_metrics(values, exposed_days, (days[-1] - days[0]).days, capital, risk_free)
     return {"start": days[0], "end": days[-1], "total_pnl": values[-1] - capital} | {
         name: None if np.isnan(value) else float(value) for name, value in zip(EQUITY_METRICS, metrics, strict=True)
     }

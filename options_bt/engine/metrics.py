@@ -51,7 +51,6 @@ COUNTS = frozenset(
 """The metrics that are whole numbers and never null."""
 
 REFUSED_FROM = len(TRADE_METRICS) + len(EQUITY_METRICS)
-CVAR = EQUITY_METRICS.index("cvar_95")
 NO_DEVIATION = 1e-15
 DAYS_PER_YEAR = 365.25
 
@@ -89,135 +88,104 @@ def tally(state: Records, position: Records) -> None:
 
 
 @njit(cache=True)
-def write_trade_metrics(states: Records, metrics: NDArray[np.float64]) -> None:
-    """Write the values of TRADE_METRICS and the refusals of each state into its row; NaN where one is undefined."""
-    for number in range(len(states)):
-        state, count = states[number], states[number].closed
-        values = (
-            float(count),
-            float(state.wins),
-            ratio(state.wins, count),
-            state.pnl,
-            ratio(state.gain, -state.loss),
-            ratio(state.pnl, count),
-            ratio(state.gain, state.wins),
-            ratio(state.loss, state.losses),
-            state.best if count > 0 else nan,
-            state.worst if count > 0 else nan,
-            ratio(state.days, count),
-            state.fees,
-            float(state.quote_days),
-            float(state.stale_days),
-            float(state.modelled_days),
-            ratio(state.modelled_exits, count),
-            float(state.assignments),
-        )
-        for index, value in enumerate(values):
-            metrics[number, index] = value
-        for reason, refused in enumerate(state.refused):
-            metrics[number, REFUSED_FROM + reason] = refused
-
-
-def equity_metrics(
-    equity: NDArray[np.float64],
-    exposed_days: NDArray[np.int64],
-    span: int,
-    capital: NDArray[np.float64],
-    risk_free: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Give the values of EQUITY_METRICS, one row an account; NaN where one is undefined.
-
-    Parameters
-    ----------
-    equity : array of float64, (accounts, days)
-        All of the same days.
-    exposed_days : array of int64, one element an account
-        Days with an open position at their close.
-    span : int
-        Calendar days from the first day to the last.
-    capital : array of float64, one element an account
-    risk_free : array of float64, one element an account
-        Per year.
-
-    Returns
-    -------
-    array of float64, (accounts, len(EQUITY_METRICS))
-    """
-    metrics = np.full((len(equity), len(EQUITY_METRICS)), nan)
-    days = equity.shape[1]
-    if days == 0:
-        metrics[:, 0] = 0.0
-        return metrics
-    returns = np.empty_like(equity)
-    write_moments(equity, exposed_days, span, capital, risk_free, returns, metrics)
-    worst = ceil(days / 20)
-    # numpy's selection is a good deal faster than numba's; sorted, so that the sum is the same on every processor.
-    metrics[:, CVAR] = np.sort(np.partition(returns, worst - 1)[:, :worst]).mean(axis=1)
-    return metrics
+def trade_metrics(state: Records) -> tuple[float, ...]:
+    """Give the values of TRADE_METRICS; NaN where one is undefined."""
+    count = state.closed
+    return (
+        float(count),
+        float(state.wins),
+        ratio(state.wins, count),
+        state.pnl,
+        ratio(state.gain, -state.loss),
+        ratio(state.pnl, count),
+        ratio(state.gain, state.wins),
+        ratio(state.loss, state.losses),
+        state.best if count > 0 else nan,
+        state.worst if count > 0 else nan,
+        ratio(state.days, count),
+        state.fees,
+        float(state.quote_days),
+        float(state.stale_days),
+        float(state.modelled_days),
+        ratio(state.modelled_exits, count),
+        float(state.assignments),
+    )
 
 
 @njit(cache=True)
-def write_moments(
-    equity: NDArray[np.float64],
-    exposed_days: NDArray[np.int64],
-    span: int,
-    capital: NDArray[np.float64],
-    risk_free: NDArray[np.float64],
-    returns: NDArray[np.float64],
-    metrics: NDArray[np.float64],
-) -> None:
-    """Write the daily returns, NaN where equity was used up, and of EQUITY_METRICS all but the last."""
-    n = equity.shape[1]
+def equity_metrics(
+    equity: NDArray[np.float64], exposed_days: int, span: int, capital: float, risk_free: float
+) -> NDArray[np.float64]:
+    """Give the values of EQUITY_METRICS; NaN where one is undefined.
+
+    Parameters
+    ----------
+    equity : array of float64, one element a day
+    exposed_days : int
+        Days with an open position at their close.
+    span : int
+        Calendar days from the first day to the last.
+    capital : float
+    risk_free : float
+        Per year.
+    """
+    n = len(equity)
+    result = np.full(10, nan)
+    result[0] = 0.0
+    if n == 0:
+        return result
+    returns = np.empty(n)
+    previous = peak = capital
+    drawdown, total, solvent = 0.0, 0.0, True
+    for day in range(n):
+        solvent &= previous > TOLERANCE
+        value = equity[day]
+        returns[day] = value / previous - 1 if solvent else nan
+        total += returns[day]
+        if value > peak:
+            peak = value
+        elif 1 - value / peak > drawdown:
+            drawdown = 1 - value / peak
+        previous = value
     years = span / DAYS_PER_YEAR
-    for number in range(len(equity)):
-        result = metrics[number]
-        previous = peak = capital[number]
-        drawdown, total, solvent = 0.0, 0.0, True
-        for day in range(n):
-            value = equity[number, day]
-            solvent &= previous > TOLERANCE
-            one = value / previous - 1 if solvent else nan
-            returns[number, day] = one
-            total += one
-            previous = value
-            if value > peak:
-                peak = value
-            elif 1 - value / peak > drawdown:
-                drawdown = 1 - value / peak
-        growth = previous / capital[number]
-        cagr = growth ** (1 / years) - 1 if growth >= 0 and years > 0 else nan
-        cagr = cagr if isfinite(cagr) else nan
-        result[0], result[1], result[4] = growth - 1, cagr, drawdown
-        result[5] = cagr / drawdown if drawdown > NO_DEVIATION else nan
-        result[6] = exposed_days[number] / n
-        if not solvent:
-            returns[number] = nan
-            continue
-        mean = total / n
-        squares, cubes, fourths, below = 0.0, 0.0, 0.0, 0.0
-        for day in range(n):
-            one = returns[number, day]
-            away = one - mean
-            square = away * away
-            squares += square
-            cubes += square * away
-            fourths += square * square
-            below += min(one, 0.0) ** 2
-        deviation = sqrt(squares / n)
-        if years > 0 and n > 1:
-            per_year = (n - 1) / years
-            excess = (mean - risk_free[number] / per_year) * sqrt(per_year)
-            sample = sqrt(squares / (n - 1))
-            downside = sqrt(below / n)
-            result[2] = excess / sample if sample > NO_DEVIATION else nan
-            result[3] = excess / downside if downside > NO_DEVIATION else nan
-        if deviation > NO_DEVIATION:
-            result[7] = cubes / n / deviation**3
-            result[8] = fourths / n / deviation**4 - 3
+    growth = previous / capital
+    cagr = growth ** (1 / years) - 1 if growth >= 0 and years > 0 else nan
+    cagr = cagr if isfinite(cagr) else nan
+    result[0], result[1], result[4] = growth - 1, cagr, drawdown
+    result[5] = cagr / drawdown if drawdown > NO_DEVIATION else nan
+    result[6] = exposed_days / n
+    if not solvent:
+        return result
+    mean = total / n
+    squares, cubes, fourths, below = 0.0, 0.0, 0.0, 0.0
+    for one in returns:
+        away = one - mean
+        square = away * away
+        squares += square
+        cubes += square * away
+        fourths += square * square
+        below += min(one, 0.0) ** 2
+    deviation = sqrt(squares / n)
+    if years > 0 and n > 1:
+        per_year = (n - 1) / years
+        excess = (mean - risk_free / per_year) * sqrt(per_year)
+        sample = sqrt(squares / (n - 1))
+        downside = sqrt(below / n)
+        result[2] = excess / sample if sample > NO_DEVIATION else nan
+        result[3] = excess / downside if downside > NO_DEVIATION else nan
+    if deviation > NO_DEVIATION:
+        result[7] = cubes / n / deviation**3
+        result[8] = fourths / n / deviation**4 - 3
+    worst = ceil(n / 20)
+    result[9] = np.mean(np.partition(returns, worst - 1)[:worst])
+    return result
 
 
-def all_metrics(states: Records, jobs: Records, equity: NDArray[np.float64], span: int) -> NDArray[np.float64]:
-    """Give the values of METRICS, one row a job; NaN where one is undefined.
+@njit(cache=True)
+def write_metrics(
+    states: Records, jobs: Records, equity: NDArray[np.float64], span: int, metrics: NDArray[np.float64]
+) -> None:
+    """Write the values of METRICS, one row a job; NaN where one is undefined.
 
     Parameters
     ----------
@@ -225,14 +193,15 @@ def all_metrics(states: Records, jobs: Records, equity: NDArray[np.float64], spa
     equity : array of float64, (jobs, days)
     span : int
         Calendar days from the first day to the last.
-
-    Returns
-    -------
-    array of float64, (jobs, len(METRICS))
+    metrics : array of float64, (jobs, len(METRICS))
+        Written.
     """
-    metrics = np.empty((len(jobs), len(METRICS)))
-    write_trade_metrics(states, metrics)
-    metrics[:, len(TRADE_METRICS) : REFUSED_FROM] = equity_metrics(
-        equity, states["exposed_days"], span, jobs["capital"], jobs["risk_free"]
-    )
-    return metrics
+    for number in range(len(jobs)):
+        state, rules, row = states[number], jobs[number], metrics[number]
+        for index, value in enumerate(trade_metrics(state)):
+            row[index] = value
+        row[len(TRADE_METRICS) : REFUSED_FROM] = equity_metrics(
+            equity[number], state.exposed_days, span, rules.capital, rules.risk_free
+        )
+        for reason, refused in enumerate(state.refused):
+            row[REFUSED_FROM + reason] = refused

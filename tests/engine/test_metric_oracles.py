@@ -31,7 +31,7 @@ EXPOSURE = "exposure"  # the one of these metrics that empyrical knows nothing o
 def our_metrics(returns: Floats, span: int, risk_free: float) -> tuple[dict[str, float], Floats]:
     """The metrics of an equity curve, and its returns as its floats have them."""
     equity: Floats = CAPITAL * np.cumprod(1 + returns, dtype=np.float64)
-    (metrics,) = equity_metrics(equity[None], np.array([len(equity)]), span, np.array([CAPITAL]), np.array([risk_free]))
+    metrics = equity_metrics(equity, len(equity), span, CAPITAL, risk_free)
     exact = empyrical.simple_returns(np.append(CAPITAL, equity))
     return dict(zip(EQUITY_METRICS, metrics.tolist(), strict=True)), exact
 
