@@ -22,7 +22,7 @@ from options_bt.analysis.opened import open_run
 from options_bt.data.cache import Cache
 from options_bt.data.prepare import prepared, pull
 from options_bt.data.source import open_source
-from options_bt.engine.backtest import run_backtest
+from options_bt.engine.backtest import run_backtest, run_metrics
 from options_bt.engine.frames import equity_table, trades_table
 from options_bt.engine.warm_up import warm_up
 from options_bt.job.load import load_job
@@ -32,6 +32,11 @@ ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "benchmarks" / "table.md"
 COLUMNS = ("date", "expiration", "strike", "right", "bid", "ask", "delta", "iv")
 GOES = 5
+HUNDRED = (
+    "delta=[0.12, 0.15, 0.18, 0.20, 0.22, 0.25, 0.28, 0.30, 0.32, 0.35]",
+    "dte=[21-30, 30-45, 45-60, 25-40, 35-50, 20-50, 30-60, 40-60, 21-45, 28-42]",
+)
+"""A grid of a hundred jobs."""
 
 
 def seconds(action: Callable[[], object], goes: int = GOES) -> float:
@@ -75,15 +80,24 @@ def yardstick_rows(folder: Path) -> list[tuple[str, str, str]]:
         profits, equity = yardstick(outcome.spec, market)
         if not (np.allclose(profits, outcome.trades.pnl) and np.allclose(equity, outcome.equity)):
             raise SystemExit("the yardstick makes other trades than the engine")
-    alone = seconds(lambda: [yardstick(spec, market) for spec in plan])
-    whole = seconds(lambda: [run_backtest(spec, market).metrics for spec in plan])
+    hundred = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"], overrides=["unquoted=hold", *HUNDRED]))
+    specs = list(hundred)
+    alone, whole, together = (
+        1e6 * seconds(action) / len(specs)
+        for action in (
+            lambda: [yardstick(spec, market) for spec in specs],
+            lambda: [run_backtest(spec, market).metrics for spec in specs],
+            lambda: run_metrics(specs, market),
+        )
+    )
     return [
         (
-            "a hard-wired put spread in numba, without rules, counters or metrics",
+            f"a hard-wired put spread in numba, without rules, counters or metrics: {len(specs)} dense backtests",
             "1",
-            f"{1e6 * alone / len(plan):.0f} us each",
+            f"{alone:.0f} us each",
         ),
-        ("the engine, the same trades", f"{whole / alone:.2f}", f"{1e6 * whole / len(plan):.0f} us each"),
+        ("the engine, the same trades, one backtest at a time", f"{whole / alone:.2f}", f"{whole:.0f} us each"),
+        ("the engine, all of them together", f"{together / alone:.2f}", f"{together:.0f} us each"),
     ]
 
 

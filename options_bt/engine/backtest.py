@@ -103,7 +103,7 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     return Outcome(
         spec=spec,
         day=day,
-        trades=trades[: int(metrics[0, METRICS.index("trades")])].copy().view(TRADE)[:, 0].view(np.recarray),
+        trades=trades[: int(metrics[0, 0])].copy().view(TRADE)[:, 0].view(np.recarray),
         equity=equity[0],
         open_positions=open_positions[: len(day)].copy(),
         margin=margin[: len(day)].copy(),

@@ -40,7 +40,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "f2ee043c6af2e09b"
+COMPILED_WITH = "229ed803e2a94677"
 """Hash of the modules that this one compiles in: numba compiles it anew when it changes, but not when they do."""
 
 

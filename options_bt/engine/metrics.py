@@ -113,6 +113,16 @@ def trade_metrics(state: Records) -> tuple[float, ...]:
 
 
 @njit(cache=True)
+def below_or_all(values: NDArray[np.float64], limit: float, least: int) -> NDArray[np.float64]:
+    """Give the values below a limit, or all of them where those are fewer than `least`."""
+    below, count = np.empty(len(values)), 0
+    for value in values:
+        below[count] = value  # without a branch: which values are low cannot be foreseen
+        count += value < limit
+    return below[:count] if count >= least else values
+
+
+@njit(cache=True)
 def equity_metrics(
     equity: NDArray[np.float64], exposed_days: int, span: int, capital: float, risk_free: float
 ) -> NDArray[np.float64]:
@@ -135,7 +145,7 @@ def equity_metrics(
     if n == 0:
         return result
     returns = np.empty(n)
-    previous = peak = capital
+    previous = peak = lowest = capital
     drawdown, total, solvent = 0.0, 0.0, True
     for day in range(n):
         solvent &= previous > TOLERANCE
@@ -143,9 +153,9 @@ def equity_metrics(
         returns[day] = value / previous - 1 if solvent else nan
         total += returns[day]
         if value > peak:
-            peak = value
-        elif 1 - value / peak > drawdown:
-            drawdown = 1 - value / peak
+            peak, lowest = value, value * (1 - drawdown)
+        elif value < lowest:
+            drawdown, lowest = max(drawdown, 1 - value / peak), value
         previous = value
     years = span / DAYS_PER_YEAR
     growth = previous / capital
@@ -177,7 +187,8 @@ def equity_metrics(
         result[7] = cubes / n / deviation**3
         result[8] = fourths / n / deviation**4 - 3
     worst = ceil(n / 20)
-    result[9] = np.mean(np.partition(returns, worst - 1)[:worst])
+    low = below_or_all(returns, mean - deviation / 2, worst)
+    result[9] = np.mean(np.partition(low, worst - 1)[:worst])
     return result
 
 
