@@ -133,11 +133,14 @@ def _implied(quotes: pl.DataFrame, close: NDArray[np.float64]) -> Records:
     bid, ask = quotes["bid"].to_numpy(), quotes["ask"].to_numpy()
     years = (day_numbers(quotes["expiration"]) - day_numbers(quotes["date"])) / DAYS_PER_YEAR
     mid = np.where(bid > 0, (bid + ask) / 2, np.nan)
-    columns = quotes["right"].to_numpy(), mid, close, quotes["cents"].to_numpy() / 100, years
+    right, strike = quotes["right"].to_numpy(), quotes["cents"].to_numpy() / 100
+
+    def found(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return implied_volatilities(right[part], mid[part], close[part], strike[part], years[part])
+
     parts = [slice(start, start + _PART) for start in range(0, max(len(mid), 1), _PART)]
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # this is most of the work of a market
-        found = threads.map(lambda part: implied_volatilities(*(column[part] for column in columns)), parts)
-        volatility, vega = map(np.concatenate, zip(*found, strict=True))
+        volatility, vega = map(np.concatenate, zip(*threads.map(found, parts), strict=True))
     return _records(IMPLIED, volatility=volatility, spread=(ask - bid) / 2 / vega)
 
 
