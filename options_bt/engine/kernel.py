@@ -40,7 +40,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "50de7d86bc2c102c"
+COMPILED_WITH = "a2719263c6b6c4ed"
 """Hash of the modules that this one compiles in: numba compiles it anew when it changes, but not when they do."""
 
 
