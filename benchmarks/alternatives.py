@@ -98,11 +98,8 @@ def alternative_rows(folder: Path, count: int, many: int, python: str) -> list[R
         found.append(("`options-bt run --workers 1`, with its report", jobs, observed(command, folder)))
     slowest = max(told.seconds / jobs for _, jobs, told in found)
     rows = [_row(what, jobs, told, slowest) for what, jobs, told in found]
-    return (
-        rows
-        if has_optopsy(python)
-        else [*rows, Row("optopsy: not measured, as no Python that has it was named", "", "")]
-    )
+    missing = Row("optopsy: not measured, as no Python that has it was named", "", "")
+    return rows if has_optopsy(python) else [*rows, missing]
 
 
 def _row(what: str, jobs: int, told: Observed, slowest: float) -> Row:

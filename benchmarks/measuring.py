@@ -8,10 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from math import nan
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
+import numpy as np
 import psutil
 
 ROOT = Path(__file__).parents[1]
@@ -97,20 +99,15 @@ def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:
 
 
 def tenths(ledger: Path) -> tuple[float, float]:
-    """Give the backtests a second of the first and of the last tenth of a run, by when its batches ended."""
+    """Give the backtests a second of the first and of the last tenth of a run, by when its batches ended.
+
+    NaN where a tenth is less than a batch. The first batch is not counted: the workers start before it.
+    """
     with sqlite3.connect(ledger) as connection:
         batches = connection.execute("SELECT finished, jobs FROM batch ORDER BY finished").fetchall()
-    tenth = sum(jobs for _, jobs in batches) / 10
-    return _rate(batches, tenth), _rate([(-finished, jobs) for finished, jobs in reversed(batches)], tenth)
-
-
-def _rate(batches: Sequence[tuple[float, int]], enough: float) -> float:
-    """Give the jobs a second from the first of the batches until enough are done; NaN where they end at once."""
-    count = 0
-    for finished, jobs in batches[1:]:
-        count += jobs
-        if count >= enough:
-            break
-    else:
-        return float("nan")
-    return count / (finished - batches[0][0])
+    ended, done = np.array([finished for finished, _ in batches]), np.cumsum([jobs for _, jobs in batches])
+    first, last = np.searchsorted(done, (done[-1] / 10, 9 * done[-1] / 10))
+    if not 0 < first <= last < len(done) - 1:
+        return nan, nan
+    at_first = (done[first] - done[0]) / (ended[first] - ended[0])
+    return float(at_first), float((done[-1] - done[last]) / (ended[-1] - ended[last]))
