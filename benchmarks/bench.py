@@ -1,184 +1,69 @@
-"""Measures speed in one run and saves it as a table of ratios: `make bench`.
+"""Measures speed and memory side by side, and saves a table of ratios: `make bench`.
 
-Timings of one machine say little; what is compared here was measured side by side, the best of several goes each.
+Figures of one machine say little; what is compared here was measured in one run. The sizes are arguments.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numba
 import numpy as np
 import polars as pl
 
-from benchmarks.yardstick import yardstick
-from options_bt.analysis.opened import open_run
-from options_bt.data.cache import Cache
-from options_bt.data.prepare import prepared, pull
-from options_bt.data.source import open_source
-from options_bt.engine.backtest import run_backtest, run_metrics
-from options_bt.engine.frames import equity_table, trades_table
+from benchmarks.alternatives import alternative_rows
+from benchmarks.grid import grid_rows
+from benchmarks.kernel import kernel_rows, yardstick_rows
+from benchmarks.market import market_rows
+from benchmarks.measuring import ROOT, Row
+from benchmarks.sweep import sweep_rows
 from options_bt.engine.warm_up import warm_up
-from options_bt.job.load import load_job
-from options_bt.job.planner import Plan
 
-ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "benchmarks" / "table.md"
-COLUMNS = ("date", "expiration", "strike", "right", "bid", "ask", "delta", "iv")
-GOES = 5
-HUNDRED = (
-    "delta=[0.12, 0.15, 0.18, 0.20, 0.22, 0.25, 0.28, 0.30, 0.32, 0.35]",
-    "dte=[21-30, 30-45, 45-60, 25-40, 35-50, 20-50, 30-60, 40-60, 21-45, 28-42]",
-)
-"""A grid of a hundred jobs."""
+PAGE = ROOT / "docs" / "performance.md"
+Themes = Mapping[str, Callable[[Path], Iterable[Row]]]
 
 
-def seconds(action: Callable[[], object], goes: int = GOES) -> float:
-    """Give the shortest of several goes."""
-    best = float("inf")
-    for _ in range(goes):
-        started = time.perf_counter()
-        action()
-        best = min(best, time.perf_counter() - started)
-    return best
+def themes(jobs: int, few: int, many: int, peer: str) -> Themes:
+    """Give each part of the table, by its title: a function of a folder to work in."""
+    return {
+        "The engine": lambda folder: [*yardstick_rows(folder / "cache"), *kernel_rows(folder / "cache")],
+        "The grid": grid_rows,
+        "A long sweep": lambda folder: sweep_rows(folder, jobs),
+        "A market": market_rows,
+        "Beside other programs": lambda folder: alternative_rows(folder, few, many, peer),
+    }
 
 
-def kernel_rows(folder: Path) -> list[tuple[str, str, str]]:
-    """Measure single backtests on the sparse and the dense market, in this process."""
-    rows = []
-    for text in ("demo", "demo?profile=dense"):
-        source = open_source(text)
-        plan = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"]))
-        store = Cache(folder / "cache", source.name)
-        pull(source, store, ["SPY"], plan.years, lambda symbol_years, count, what: None)
-        market = prepared(store, "SPY", plan.years).open()
-        outcomes = [(str(number), run_backtest(spec, market)) for number, spec in enumerate(plan)]
-        alone = seconds(lambda plan=plan, market=market: [run_backtest(spec, market) for spec in plan])  # type: ignore[misc]  # a lambda's defaults have no type
-        tables = seconds(lambda outcomes=outcomes: (trades_table(outcomes), equity_table(outcomes)))  # type: ignore[misc]  # likewise
-        rate, trades = len(plan) / alone, sum(len(outcome.trades) for _, outcome in outcomes)
-        what = f"{text}: {market.rows:,} quotes, {trades // len(plan)} trades a backtest"
-        rows.append((what, f"{rate:,.0f} backtests/s on one core", f"{1e6 * alone / len(plan):,.0f} us each"))
-        rows.append((f"{text}: their tables", f"{tables / alone:.2f} x the backtests", ""))
-    return rows
-
-
-def yardstick_rows(folder: Path) -> list[tuple[str, str, str]]:
-    """Measure the engine against the yardstick on the dense market; both must make the same trades."""
-    source = open_source("demo?profile=dense")
-    plan = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"], overrides=["unquoted=hold"]))
-    store = Cache(folder / "cache", source.name)
-    pull(source, store, ["SPY"], plan.years, lambda symbol_years, count, what: None)
-    market = prepared(store, "SPY", plan.years).open()
-    outcomes = [run_backtest(spec, market) for spec in plan]
-    for outcome in outcomes:
-        profits, equity = yardstick(outcome.spec, market)
-        if not (np.allclose(profits, outcome.trades.pnl) and np.allclose(equity, outcome.equity)):
-            raise SystemExit("the yardstick makes other trades than the engine")
-    hundred = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"], overrides=["unquoted=hold", *HUNDRED]))
-    specs = list(hundred)
-    alone, whole, together = (
-        1e6 * seconds(action) / len(specs)
-        for action in (
-            lambda: [yardstick(spec, market) for spec in specs],
-            lambda: [run_backtest(spec, market).metrics for spec in specs],
-            lambda: run_metrics(specs, market),
-        )
-    )
-    return [
-        (
-            f"a hard-wired put spread in numba, without rules, counters or metrics: {len(specs)} dense backtests",
-            "1",
-            f"{alone:.0f} us each",
-        ),
-        ("the engine, the same trades, one backtest at a time", f"{whole / alone:.2f}", f"{whole:.0f} us each"),
-        ("the engine, all of them together", f"{together / alone:.2f}", f"{together:.0f} us each"),
-    ]
-
-
-def grid_rows(folder: Path) -> list[tuple[str, str, str]]:
-    """Measure the warm grid from the shell against a fresh Python that reads the same columns."""
-    command = [
-        str(Path(sys.executable).parent / "options-bt"),
-        "run",
-        str(ROOT / "jobs" / "grid.yaml"),
-        "--fresh",
-        "-q",
-    ]
-    places = {"OPTIONS_BT_RUNS": str(folder / "runs"), "OPTIONS_BT_CACHE": str(folder / "cache")}
-
-    def run(*more: str) -> None:
-        subprocess.run([*command, *more], env=os.environ | places, check=True, capture_output=True)
-
-    run()
-    files = sorted(str(path) for path in (folder / "cache" / "demo" / "chain").glob("*/*.parquet"))
-    read = f"import polars as pl; [pl.read_parquet(f, columns={list(COLUMNS)}) for f in {files}]"
-    reading = seconds(lambda: subprocess.run([sys.executable, "-c", read], check=True))
-    one = seconds(lambda: run("--workers", "1"))
-    two = seconds(lambda: run("--workers", "2"))
-    again = seconds(
-        lambda: subprocess.run([*command[:3], "-q"], env=os.environ | places, check=True, capture_output=True)
-    )
-    jobs = open_run(folder / "runs" / "grid").results().height
-    return [
-        (f"a fresh Python that imports polars and reads the {len(files)} files of the grid", "1", f"{reading:.2f} s"),
-        (f"the warm grid, {jobs} backtests, in one process", f"{one / reading:.2f}", f"{one:.2f} s"),
-        ("the same with two worker processes", f"{two / reading:.2f}", f"{two:.2f} s"),
-        ("the same when everything is done already", f"{again / reading:.2f}", f"{again:.2f} s"),
-    ]
-
-
-def sweep_rows(folder: Path) -> list[tuple[str, str, str]]:
-    """Measure a sweep of some thousand jobs with one and two workers."""
-    job = ROOT / "jobs" / "grid.yaml"
-    axes = ["--set", f"slippage={[n / 20 for n in range(20)]}", "--set", "profit_target=[0.25, 0.5, 0.75]"]
-    places = {"OPTIONS_BT_RUNS": str(folder / "runs"), "OPTIONS_BT_CACHE": str(folder / "cache")}
-    command = [
-        str(Path(sys.executable).parent / "options-bt"),
-        "run",
-        str(job),
-        *axes,
-        "--name",
-        "sweep",
-        "--fresh",
-        "-q",
-    ]
-
-    def run(workers: str) -> None:
-        subprocess.run([*command, "--workers", workers], env=os.environ | places, check=True, capture_output=True)
-
-    one, two = seconds(lambda: run("1"), 2), seconds(lambda: run("2"), 2)
-    jobs = open_run(folder / "runs" / "sweep").results().height
-    return [
-        (f"a sweep of {jobs:,} backtests with all trades and equity, one process", "1", f"{jobs / one:,.0f} a second"),
-        ("the same with two workers", f"{one / two:.2f} times as fast", f"{jobs / two:,.0f} a second"),
-    ]
-
-
-def main() -> None:
-    """Measure, print and save."""
-    warm_up()
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [
-            *yardstick_rows(Path(folder)),
-            *kernel_rows(Path(folder)),
-            *grid_rows(Path(folder)),
-            *sweep_rows(Path(folder)),
+def table(titled: Mapping[str, Iterable[Row]]) -> str:
+    """Give the table as text; it ends with what it was measured on."""
+    lines = []
+    for title, rows in titled.items():
+        lines += [
+            f"| {title} | ratio | figure |",
+            "| --- | --- | --- |",
+            *(f"| {' | '.join(row)} |" for row in rows),
+            "",
         ]
-    lines = ["# What `make bench` measured", "", "| what | ratio or rate | time |", "| --- | --- | --- |"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
-    lines += [
-        "",
-        f"Python {platform.python_version()}, polars {pl.__version__}, {os.cpu_count()} cores, {_processor()}.",
-    ]
-    text = "\n".join(lines) + "\n"
-    TABLE.write_text(text)
-    print(text, end="")
+    return "\n".join([*lines, machine(), ""])
+
+
+def machine() -> str:
+    """Give processor and versions in a line."""
+    versions = f"Python {platform.python_version()}, polars {pl.__version__}, numpy {np.__version__}"
+    return f"{versions}, numba {numba.__version__}; {os.cpu_count()} cores, {_processor()}."
+
+
+def put_into_page(name: str, text: str, page: Path = PAGE) -> None:
+    """Replace what a page has between the two marks of a name."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    head, _, rest = page.read_text().partition(begin)
+    page.write_text(f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}")
 
 
 def _processor() -> str:
@@ -186,6 +71,26 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor()
+
+
+def main() -> None:
+    """Measure, print and save."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=200_000, help="backtests of the long sweep")
+    parser.add_argument("--few", type=int, default=15, help="backtests that every program runs, up to fifteen")
+    parser.add_argument("--many", type=int, default=15_000, help="backtests that options-bt runs beside them")
+    parser.add_argument("--peer", default="", help="an interpreter that has optopsy and pyarrow")
+    parser.add_argument("--only", help="the title of the only part to print; nothing is saved")
+    sizes = parser.parse_args()
+    warm_up()
+    with TemporaryDirectory() as folder:
+        wanted = themes(sizes.jobs, sizes.few, sizes.many, sizes.peer)
+        titled = {title: list(rows(Path(folder))) for title, rows in wanted.items() if sizes.only in (None, title)}
+    text = table(titled)
+    print(text, end="")
+    if sizes.only is None:
+        TABLE.write_text(f"# What `make bench` measured\n\n{text}")
+        put_into_page("table", text)
 
 
 if __name__ == "__main__":

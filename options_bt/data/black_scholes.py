@@ -53,6 +53,14 @@ def _normal_cdf(x: float) -> float:
 
 
 @njit(cache=True)
+def _vega(spot: float, strike: float, years: float, volatility: float) -> float:
+    """Give the vega as `black_scholes` does, to the last bit, without the value, which costs most of the time."""
+    deviation = volatility * sqrt(years)
+    d1 = log(spot / strike) / deviation + deviation / 2
+    return spot * sqrt(years) * exp(-d1 * d1 / 2) / sqrt(2 * pi)
+
+
+@njit(cache=True)
 def implied_volatility(right: int, price: float, spot: float, strike: float, years: float) -> float:
     """Give the volatility per year at which an option is worth its price; NaN where there is none.
 
@@ -77,7 +85,7 @@ def implied_volatility(right: int, price: float, spot: float, strike: float, yea
     return nan
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def implied_volatilities(
     right: NDArray[np.int8],
     price: NDArray[np.float64],
@@ -90,5 +98,5 @@ def implied_volatilities(
     for row in range(len(price)):
         volatility[row] = implied_volatility(right[row], price[row], spot[row], strike[row], years[row])
         if not isnan(volatility[row]):
-            vega[row] = black_scholes(right[row], spot[row], strike[row], years[row], volatility[row])[2]
+            vega[row] = _vega(spot[row], strike[row], years[row], volatility[row])
     return volatility, vega

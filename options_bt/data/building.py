@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,9 @@ from options_bt.data.market import (
     Records,
 )
 
+MARKET_COLUMNS = ("date", "expiration", "strike", "right", "bid", "ask", "iv", "delta")
+"""What a market holds of a chain."""
+
 
 def build_market(
     symbol: str,
@@ -41,7 +46,7 @@ def build_market(
     ----------
     symbol, fingerprint : str
     chain : polars.DataFrame
-        Quotes with the columns of `data.source.CHAIN_COLUMNS`, uncleaned, in the order they were read.
+        Quotes with the columns of MARKET_COLUMNS at least, uncleaned, in the order they were read.
     closes, splits : polars.DataFrame
         As a source gives them.
     dividends, volatility : polars.DataFrame, optional
@@ -128,10 +133,19 @@ def _implied(quotes: pl.DataFrame, close: NDArray[np.float64]) -> Records:
     bid, ask = quotes["bid"].to_numpy(), quotes["ask"].to_numpy()
     years = (day_numbers(quotes["expiration"]) - day_numbers(quotes["date"])) / DAYS_PER_YEAR
     mid = np.where(bid > 0, (bid + ask) / 2, np.nan)
-    volatility, vega = implied_volatilities(
-        quotes["right"].to_numpy(), mid, close, quotes["cents"].to_numpy() / 100, years
-    )
+    right, strike = quotes["right"].to_numpy(), quotes["cents"].to_numpy() / 100
+
+    def found(part: slice) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return implied_volatilities(right[part], mid[part], close[part], strike[part], years[part])
+
+    parts = [slice(start, start + _PART) for start in range(0, max(len(mid), 1), _PART)]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # this is most of the work of a market
+        volatility, vega = map(np.concatenate, zip(*threads.map(found, parts), strict=True))
     return _records(IMPLIED, volatility=volatility, spread=(ask - bid) / 2 / vega)
+
+
+_PART = 50_000
+"""Quotes whose volatility a thread computes in one go."""
 
 
 def _paid(dividends: pl.DataFrame | None) -> pl.DataFrame:
@@ -147,16 +161,14 @@ def _actions(splits: Splits, dividends: pl.DataFrame, prices: Closes) -> Records
     ex_date = day_numbers(dividends["ex_date"])
     close = prices.at_expiration(ex_date - 1) / splits.between(ex_date - 1, ex_date)
     one, nothing = np.ones(len(ex_date)), np.zeros(len(splits.day))
-    actions = _records(
-        ACTION,
-        date=np.concatenate([splits.day, ex_date]),
-        ratio=np.concatenate([splits.ratio, one]),
-        dividend=np.concatenate([nothing, dividends["amount"].to_numpy()]),
-        close=np.concatenate([nothing * np.nan, close]),
-    )
-    ordered = actions[np.argsort(actions.date, kind="stable")]
-    ordered.flags.writeable = False
-    return ordered
+    columns = {
+        "date": np.concatenate([splits.day, ex_date]),
+        "ratio": np.concatenate([splits.ratio, one]),
+        "dividend": np.concatenate([nothing, dividends["amount"].to_numpy()]),
+        "close": np.concatenate([nothing * np.nan, close]),
+    }
+    order = np.argsort(columns["date"], kind="stable")
+    return _records(ACTION, **{name: column[order] for name, column in columns.items()})
 
 
 def _history(volatility: pl.DataFrame | None) -> Records:
@@ -174,10 +186,17 @@ def _starts(*keys: NDArray[Any]) -> NDArray[np.int64]:
     return np.flatnonzero(changed)
 
 
+_RECORDS = 5_000
+
+
 def _records(dtype: np.dtype[Any], **columns: Any) -> Records:
     # Zeros, so that the padding between fields is the same in every file.
     records = np.zeros(len(next(iter(columns.values()))), dtype).view(np.recarray)
-    for name, column in columns.items():
-        records[name] = column
+    fields = [(records[name], np.asarray(column)) for name, column in columns.items()]
+    # By parts that fit into a processor's cache: each column is a pass over all of them.
+    for start in range(0, len(records), _RECORDS):
+        part = slice(start, start + _RECORDS)
+        for field, column in fields:
+            field[part] = column[part]
     records.flags.writeable = False  # the kernel is compiled once, for what a memory map gives
     return records

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -122,12 +122,12 @@ class Cache:
         parts += [(-3, name + file.content) for name, file in sorted(manifest.extras.items()) if file.rows]
         return sha256(repr(parts).encode()).hexdigest()[:16]
 
-    def chain(self, manifest: Manifest, years: Iterable[int]) -> pl.DataFrame:
+    def chain(self, manifest: Manifest, years: Iterable[int], columns: Sequence[str] = CHAIN_COLUMNS) -> pl.DataFrame:
         """Give the cached quotes of these years, uncleaned, sorted; equal keys in the order they were read."""
         wanted = {*years, UNDATED}
         paths = [chain_path(manifest.symbol, y) for y, f in sorted(manifest.years.items()) if y in wanted and f.rows]
-        frames = [pl.read_parquet(self.folder / path) for path in paths]
-        return pl.concat(frames) if frames else pl.DataFrame(schema=CHAIN_SCHEMA)
+        frames = [pl.read_parquet(self.folder / path, columns=list(columns)) for path in paths]
+        return pl.concat(frames) if frames else pl.DataFrame(schema={name: CHAIN_SCHEMA[name] for name in columns})
 
     def days(self, manifest: Manifest) -> pl.Series:
         """Give the dates that have cached quotes, sorted; of a damaged year none."""

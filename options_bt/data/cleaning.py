@@ -30,6 +30,32 @@ def rounded_cents(strike: pl.Expr) -> pl.Expr:
     return (strike * 100 + 0.5 + TOLERANCE).floor().cast(pl.Int64)
 
 
+def _checks() -> tuple[pl.Expr, ...]:
+    """Give what each reason but the last says of a row that has `cents`; never null."""
+    strike, bid, ask = pl.col("strike"), pl.col("bid"), pl.col("ask")
+    no_key = pl.any_horizontal(pl.col("date", "expiration", "right").is_null(), ~strike.is_finite().fill_null(False))
+    checks = (
+        no_key,
+        ~(bid.is_finite() & ask.is_finite()).fill_null(False),
+        (bid < 0) | (ask < 0),
+        ask == 0,
+        ask < bid,
+        pl.col("cents") <= 0,
+        pl.col("expiration") < pl.col("date"),
+    )
+    return tuple(check.fill_null(False) for check in checks)
+
+
+def _reason() -> pl.Expr:
+    named = zip(REASONS[:-1], _checks(), strict=True)
+    return pl.coalesce(pl.when(check).then(pl.lit(name)) for name, check in named).alias("reason")
+
+
+def _with_cents(chain: pl.DataFrame) -> pl.DataFrame:
+    strike = pl.col("strike").fill_nan(None).fill_null(0.0).clip(-1e12, 1e12)
+    return chain.with_columns(rounded_cents(strike).alias("cents"))
+
+
 def marked(chain: pl.DataFrame) -> pl.DataFrame:
     """Give the rows of a chain with the `reason` for which each is dropped, null for those that survive.
 
@@ -43,20 +69,7 @@ def marked(chain: pl.DataFrame) -> pl.DataFrame:
     polars.DataFrame
         In the order of the chain; `cents` is the strike in whole cents.
     """
-    strike, bid, ask = pl.col("strike"), pl.col("bid"), pl.col("ask")
-    cents = rounded_cents(strike.fill_nan(None).fill_null(0.0).clip(-1e12, 1e12))
-    no_key = pl.any_horizontal(pl.col("date", "expiration", "right").is_null(), ~strike.is_finite().fill_null(False))
-    checks = (
-        no_key,
-        ~(bid.is_finite() & ask.is_finite()).fill_null(False),
-        (bid < 0) | (ask < 0),
-        ask == 0,
-        ask < bid,
-        cents <= 0,
-        pl.col("expiration") < pl.col("date"),
-    )
-    reason = pl.coalesce(pl.when(check).then(pl.lit(name)) for name, check in zip(REASONS[:-1], checks, strict=True))
-    rows = chain.with_columns(reason.alias("reason"), cents.alias("cents")).with_row_index("_row")
+    rows = _with_cents(chain).with_columns(_reason()).with_row_index("_row")
     last = rows.filter(pl.col("reason").is_null()).unique(subset=_KEY, keep="last")["_row"].implode()
     again = pl.col("reason").is_null() & ~pl.col("_row").is_in(last)
     return rows.with_columns(pl.when(again).then(pl.lit("duplicate")).otherwise("reason").alias("reason")).drop("_row")
@@ -68,7 +81,7 @@ def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     Parameters
     ----------
     chain : polars.DataFrame
-        As `marked` takes it.
+        As `marked` takes it; the greeks but `delta`, and `iv`, may be missing.
 
     Returns
     -------
@@ -78,10 +91,16 @@ def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     dropped : dict of str to int
         Every reason, also those that never held.
     """
-    rows = marked(chain)
-    counts = dict(rows["reason"].drop_nulls().value_counts().iter_rows())
-    quotes = rows.filter(pl.col("reason").is_null()).drop("reason", "strike")
+    rows = _with_cents(chain)
+    faulty = rows.select(pl.any_horizontal(_checks())).to_series()
+    counts = dict(rows.filter(faulty).select(_reason()).to_series().value_counts().iter_rows())
     is_put = pl.col("right") == "put"
     usable = pl.col("delta").is_between(-1, 1) & ((pl.col("delta") < 0) == is_put) & (pl.col("delta") != 0)
+    quotes = rows.filter(~faulty).drop("strike")
     quotes = quotes.with_columns(pl.when(usable).then("delta"), is_put.not_().cast(pl.Int8).alias("right"))
-    return quotes.sort(_KEY), {reason: counts.get(reason, 0) for reason in REASONS}
+    ordered = quotes.sort(_KEY, maintain_order=True)
+    # What has an equal key stands together, in the order it was read.
+    again = ordered.select(pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(-1)) for name in _KEY))
+    counts["duplicate"] = int(again.to_series().sum())
+    kept = ordered.filter(~again.to_series()) if counts["duplicate"] else ordered
+    return kept, {reason: counts.get(reason, 0) for reason in REASONS}

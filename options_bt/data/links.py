@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from options_bt.data.cleaning import TOLERANCE
 from options_bt.data.closes import Days, Splits
 
 Rows = NDArray[np.int64]
+_ODD = 0x278DDE6D
+"""Of Knuth's multiplicative hashing: 2**30 by the golden ratio, so that 32 bits times it fit into an int64."""
 
 
 def next_rows(date: Days, expiration: Days, right: NDArray[np.int8], cents: NDArray[np.int64], splits: Splits) -> Rows:
@@ -29,23 +34,62 @@ def next_rows(date: Days, expiration: Days, right: NDArray[np.int8], cents: NDAr
         -1 for the last quote of a contract.
     """
     result = np.full(len(date), -1, np.int64)
-    epoch = np.searchsorted(splits.day, date, side="right")  # splits so far
+    epoch = np.searchsorted(date, splits.day)  # the first row after each split
     series = expiration.astype(np.int64) * 2 + right
     ends = np.empty(0, np.int64)  # last rows of contracts in earlier epochs, without a successor so far
     adjusted = np.empty(0, np.int64)  # their strikes in the terms of the present epoch
-    for number in range(len(splits.day) + 1):
-        rows = np.flatnonzero(epoch == number)
-        order = rows[np.lexsort((cents[rows], series[rows]))]  # stable: rows of a contract stay in time order
-        same = (series[order][1:] == series[order][:-1]) & (cents[order][1:] == cents[order][:-1])
-        result[order[:-1][same]] = order[1:][same]
-        is_first = np.concatenate([[True], ~same])[: len(order)]
-        is_last = np.concatenate([~same, [True]])[: len(order)]
-        ends, adjusted = _carried(result, ends, adjusted, order[is_first], series, cents)
-        ends = np.concatenate([ends, order[is_last]])
-        adjusted = np.concatenate([adjusted, cents[order[is_last]]])
+    for number, (start, end) in enumerate(pairwise([0, *epoch, len(date)])):
+        first, last = _linked(series, cents, start, end, result)
+        ordered = first[np.lexsort((cents[first], series[first]))]
+        ends, adjusted = _carried(result, ends, adjusted, ordered, series, cents)
+        ends = np.concatenate([ends, last])
+        adjusted = np.concatenate([adjusted, cents[last]])
         if number < len(splits.day):
             adjusted = np.floor(adjusted / splits.ratio[number] + 0.5 + TOLERANCE).astype(np.int64)
     return result
+
+
+@njit(cache=True)
+def _linked(series: Rows, cents: Rows, start: int, end: int, result: Rows) -> tuple[Rows, Rows]:
+    """Link the rows of each contract from `start` to `end`; give the first and the last row of each.
+
+    A hash table with open addressing holds each contract with its last row: one look at it a row, and no sort.
+    """
+    table, ends = np.empty((1024, 2), np.int64), np.full(1024, -1, np.int64)
+    first = np.empty(512, np.int64)
+    count = 0
+    for row in range(start, end):
+        if 2 * count == len(table):
+            table, ends = _doubled(table, ends)
+            first = np.append(first, first)
+        place = _place(table, ends, series[row], cents[row])
+        if ends[place] >= 0:
+            result[ends[place]] = row
+        else:
+            table[place, 0], table[place, 1] = series[row], cents[row]
+            first[count] = row
+            count += 1
+        ends[place] = row
+    return first[:count], ends[ends >= 0]
+
+
+@njit(cache=True)
+def _doubled(table: Rows, ends: Rows) -> tuple[Rows, Rows]:
+    larger, larger_ends = np.empty((2 * len(table), 2), np.int64), np.full(2 * len(table), -1, np.int64)
+    for old in np.flatnonzero(ends >= 0):
+        place = _place(larger, larger_ends, table[old, 0], table[old, 1])
+        larger[place], larger_ends[place] = table[old], ends[old]
+    return larger, larger_ends
+
+
+@njit(cache=True)
+def _place(table: Rows, ends: Rows, series: int, cents: int) -> int:
+    """Give the place of a contract in the table, or the free one where it would be."""
+    last = len(table) - 1
+    place = (((series & 0xFFFFFFFF) * _ODD ^ (cents & 0xFFFFFFFF) * (_ODD + 2)) >> 16) & last
+    while ends[place] >= 0 and (table[place, 0] != series or table[place, 1] != cents):
+        place = (place + 1) & last
+    return place
 
 
 def _carried(result: Rows, ends: Rows, adjusted: Rows, first: Rows, series: Rows, cents: Rows) -> tuple[Rows, Rows]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -140,11 +142,17 @@ def save_market(market: Market, folder: Path) -> None:
     """
     with new_folder(folder) as temporary:
         unchained = {name: getattr(market, name) for name in _UNCHAINED}
-        for name, records in (market.chain._asdict() | unchained).items():
-            np.save(temporary / f"{name}.npy", np.asarray(records))
-        about = {name: getattr(market, name) for name in _ABOUT}
-        about["files"] = {path.name: (path.stat().st_size, _checksum(path)) for path in temporary.glob("*.npy")}
+        with ThreadPoolExecutor() as threads:
+            written = threads.map(partial(_saved, temporary), (market.chain._asdict() | unchained).items())
+            about = {name: getattr(market, name) for name in _ABOUT} | {"files": dict(written)}
         (temporary / "market.json").write_bytes(msgspec.json.encode(about))
+
+
+def _saved(folder: Path, named: tuple[str, Records]) -> tuple[str, tuple[int, str]]:
+    """Write an array; give the name of its file, and size and checksum."""
+    path = folder / f"{named[0]}.npy"
+    np.save(path, np.asarray(named[1]))
+    return path.name, (path.stat().st_size, _checksum(path))
 
 
 _ABOUT = ("symbol", "fingerprint", "dropped", "implied_closes")

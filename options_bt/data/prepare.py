@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import NamedTuple
 
-from options_bt.data.building import build_market
+from options_bt.data.building import MARKET_COLUMNS, build_market
 from options_bt.data.cache import Cache, cached_sources
 from options_bt.data.market import MARKET_FORMAT, Market, damaged_files, open_market, save_market
 from options_bt.data.pulling import pull_rates, pull_symbol, refresh
@@ -128,7 +128,7 @@ def prepared(cache: Cache, symbol: str, years: Sequence[int]) -> Prepared:
         if faults:
             cache.forget(manifest, (path for path, _ in faults))
             raise DamagedCacheError(cache.folder, faults)
-        frames = cache.chain(manifest, years), cache.closes(symbol), cache.splits(symbol)
+        frames = cache.chain(manifest, years, MARKET_COLUMNS), cache.closes(symbol), cache.splits(symbol)
         market = build_market(symbol, fingerprint, *frames, **cache.extras(manifest))
         save_market(market, folder)
         report_cleaning(market)

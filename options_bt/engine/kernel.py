@@ -40,7 +40,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "229ed803e2a94677"
+COMPILED_WITH = "01b8a278e0a4cfab"
 """Hash of the modules that this one compiles in: numba compiles it anew when it changes, but not when they do."""
 
 

@@ -11,7 +11,7 @@ from options_bt.engine.records import NOT_FOUND, PUT, Records
 
 LEAST_HALF_SPREAD = 0.01
 
-COMPILED_WITH = "0711b1cffde1cb49"
+COMPILED_WITH = "ceb90de9beabb1f4"
 """Hash of the modules that this one compiles in, as in kernel.py."""
 
 

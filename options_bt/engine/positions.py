@@ -24,7 +24,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "487662e41e613348"
+COMPILED_WITH = "c78cddd1e7649c29"
 """Hash of the modules that this one compiles in, as in kernel.py."""
 
 

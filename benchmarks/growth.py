@@ -1,0 +1,172 @@
+"""How time and memory grow with jobs, symbols, quotes a day and workers: `make bench-growth`.
+
+Saves benchmarks/growth.csv, a picture of each axis in docs/images, and their summary in docs/performance.md. The largest
+sizes are arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from math import isnan, log, nan
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from benchmarks.bench import machine, put_into_page
+from benchmarks.chains import YEAR, write_chain
+from benchmarks.measuring import MB, OPTIONS_BT, ROOT, observed, run, tenths
+from benchmarks.sweep import sweep_file
+from options_bt.engine.warm_up import warm_up
+from options_bt.report.images import draw
+from options_bt.report.parts import Chart
+
+POINTS = ROOT / "benchmarks" / "growth.csv"
+IMAGES = ROOT / "docs" / "images"
+JOBS = tuple(10**power for power in range(2, 7))
+COUNTS = (1, 5, 20, 100, 500)
+ROWS = (200, 500, 1000, 2000, 5000, 10_000)
+WORKERS = (1, 2, 4)
+_SIM = tuple(f"SIM{number:03d}" for number in range(1, 501))
+
+AXES = {
+    "jobs": "backtests of 4 symbols, 2 workers",
+    "symbols pulled": "simulated symbols, pulled and built into markets",
+    "symbols": "simulated symbols, 100 backtests of each, 2 workers",
+    "quotes pulled": "quotes a day of a year of one symbol, pulled and built",
+    "quotes": "quotes a day of a year of one symbol, 2,000 backtests, 1 worker",
+    "workers": "workers, as many backtests of 4 symbols",
+}
+
+
+class Point(NamedTuple):
+    """One measurement: seconds from the shell to the results, and memory in MB.
+
+    `peak` is what the coordinator held at most, `whole` that of all processes together, what they share divided;
+    `first` and `last` are the backtests a second of the first and the last tenth of the run, NaN where it is short.
+    """
+
+    axis: str
+    size: int
+    seconds: float
+    peak: float
+    whole: float
+    first: float = nan
+    last: float = nan
+
+
+def ran(axis: str, size: int, job: Path, folder: Path, workers: int) -> Point:
+    """Measure a run."""
+    told, written = run(job, folder, workers)
+    rates = tenths(folder / "runs" / job.stem / "ledger.sqlite")
+    return Point(axis, size, written, told.peak / MB, told.whole / MB, *rates)
+
+
+def pulled(axis: str, size: int, job: Path, folder: Path) -> Point:
+    """Measure the pull of a job's data, and the build of its markets."""
+    told = observed([OPTIONS_BT, "data", "pull", str(job)], folder)
+    return Point(axis, size, told.seconds, told.peak / MB, told.whole / MB)
+
+
+def points(folder: Path, jobs: int, symbols: int, rows: int, workers: int) -> Iterator[Point]:
+    """Measure every axis up to a size."""
+    ran("", 0, sweep_file(folder, "first", 100), folder, 1)
+    for size in (size for size in JOBS if size <= jobs):
+        yield ran("jobs", size, sweep_file(folder, "jobs", size), folder, 2)
+    for size in (size for size in WORKERS if size <= workers):
+        yield ran("workers", size, sweep_file(folder, "workers", min(jobs, 100_000)), folder, size)
+    for size in (size for size in COUNTS if size <= symbols):
+        place = folder / f"symbols-{size}"
+        place.mkdir()
+        job = sweep_file(place, "symbols", 100 * size, _SIM[:size], YEAR)
+        yield pulled("symbols pulled", size, job, place)
+        yield ran("symbols", size, job, place, 2)
+    for size in (size for size in ROWS if size <= rows):
+        place = folder / f"rows-{size}"
+        write_chain(place / "data", size)
+        wide: dict[str, Any] = {"source": f"files:{place / 'data'}", "params": {"width": 15}}
+        job = sweep_file(place, "rows", 2000, ("SPY",), YEAR, **wide)
+        yield pulled("quotes pulled", size, job, place)
+        yield ran("quotes", size, job, place, 1)
+
+
+def summary(table: pl.DataFrame) -> str:
+    """Give a table of all points, and in a line each how the last steps of every axis grew."""
+    lines = ["| axis | size | seconds | coordinator | all processes |", "| --- | ---: | ---: | ---: | ---: |"]
+    for axis, size, seconds, peak, whole, _, _ in table.iter_rows():
+        lines.append(f"| {axis} | {size:,} | {seconds:,.1f} | {peak:,.0f} MB | {whole:,.0f} MB |")
+    lines.append("")
+    for axis in AXES:
+        if (line := _growth(axis, table.filter(pl.col("axis") == axis))) is not None:
+            lines.append(line)
+    return "\n".join([*lines, "", machine(), ""])
+
+
+def _growth(axis: str, table: pl.DataFrame) -> str | None:
+    if table.height < 2:
+        return None
+    old, new = (Point(*row) for row in table.tail(2).iter_rows())
+    by = new.size / old.size
+    line = (
+        f"- **{axis}** ({AXES[axis]}): from {old.size:,} to {new.size:,}, {by:.0f} times as many, the time grew "
+        f"{new.seconds / old.seconds:.2f} times (as the power {log(new.seconds / old.seconds) / log(by):.2f}), "
+        f"the coordinator's memory {new.peak / old.peak:.2f} times."
+    )
+    if not isnan(new.first):
+        line += f" The last tenth went at {new.last / new.first:.2f} times the speed of the first."
+    return line
+
+
+def chart(axis: str, table: pl.DataFrame) -> Chart:
+    """Give time and memory of an axis by size, both logarithmic, beside a line of what is linear."""
+    sizes, seconds = table["size"].to_list(), table["seconds"].to_list()
+    trace = {"type": "scatter", "x": sizes}
+    straight = [seconds[-1] * size / sizes[-1] for size in sizes]
+    data = [
+        trace | {"y": seconds, "name": "seconds", "mode": "lines+markers"},
+        trace | {"y": straight, "name": "linear", "mode": "lines", "line": {"dash": "dot", "color": "#888"}},
+        trace | {"y": table["peak"].to_list(), "name": "MB", "mode": "lines+markers", "yaxis": "y2"},
+    ]
+    layout = {
+        "height": 320,
+        "margin": {"l": 60, "r": 60, "t": 20, "b": 50},
+        "plot_bgcolor": "white",
+        "xaxis": {"type": "log", "title": {"text": AXES[axis]}, "gridcolor": "#ddd"},
+        "yaxis": {"type": "log", "title": {"text": "seconds"}, "gridcolor": "#ddd"},
+        "yaxis2": {"type": "log", "title": {"text": "MB of the coordinator"}, "overlaying": "y", "side": "right"},
+        "legend": {"orientation": "h", "y": 1.1},
+    }
+    figure = {"data": data, "layout": layout}
+    return Chart(f"growth-{axis.replace(' ', '-')}", f"Growth by {axis}", AXES[axis], figure)
+
+
+def main() -> None:
+    """Measure, print and save."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=JOBS[-1], help="the most backtests")
+    parser.add_argument("--symbols", type=int, default=COUNTS[-1], help="the most symbols")
+    parser.add_argument("--rows", type=int, default=ROWS[-1], help="the most quotes a day")
+    parser.add_argument("--workers", type=int, default=WORKERS[-1], help="the most workers")
+    parser.add_argument("--dry", action="store_true", help="print only; save nothing")
+    sizes = parser.parse_args()
+    warm_up()
+    found = []
+    with TemporaryDirectory() as folder:
+        for point in points(Path(folder), sizes.jobs, sizes.symbols, sizes.rows, sizes.workers):
+            print(*point, flush=True)
+            found.append(point)
+    table = pl.DataFrame(found, orient="row", schema=list(Point._fields))
+    text = summary(table)
+    print(text, end="")
+    if not sizes.dry:
+        table.write_csv(POINTS, float_precision=3)
+        IMAGES.mkdir(exist_ok=True)
+        axes = [axis for axis in AXES if table.filter(pl.col("axis") == axis).height]
+        draw([chart(axis, table.filter(pl.col("axis") == axis)) for axis in axes], IMAGES, "svg")
+        put_into_page("growth", text)
+
+
+if __name__ == "__main__":
+    main()

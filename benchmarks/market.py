@@ -1,0 +1,76 @@
+"""A market: how long it takes to build, and how many bytes a row has here and there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.kernel import DENSE
+from benchmarks.measuring import Row, seconds
+from options_bt.data.building import build_market
+from options_bt.data.cache import Cache
+from options_bt.data.manifest import chain_path
+from options_bt.data.market import save_market
+from options_bt.data.prepare import prepared, pull
+from options_bt.data.source import open_source
+
+YEARS = range(2019, 2025)
+
+
+def market_rows(folder: Path, years: range = YEARS, goes: int = 5) -> list[Row]:
+    """Measure the build of one symbol's market, sparse and dense, against the read of its cached files."""
+    rows = []
+    for text in ("demo", DENSE):
+        store = Cache(folder / "cache", open_source(text).name)
+        rows += _build_rows(text, store, years, goes)
+    return rows + _size_rows(store, years, folder)
+
+
+def _build_rows(text: str, store: Cache, years: range, goes: int) -> list[Row]:
+    symbol = "SPY"
+    pull(open_source(text), store, [symbol], years, lambda symbol_years, count, what: None)
+    manifest = store.manifest(symbol)
+    assert manifest is not None
+    ready = prepared(store, symbol, years)
+    others = store.closes(symbol), store.splits(symbol)
+    chain = store.chain(manifest, years)
+    market = build_market(symbol, "", chain, *others)
+
+    def whole() -> None:
+        (ready.folder / "market.json").unlink()
+        prepared(store, symbol, years)
+
+    reading = seconds(lambda: store.chain(manifest, years), goes)
+    arrays = seconds(lambda: build_market(symbol, "", chain, *others), goes)
+    saving = seconds(lambda: save_market(market, ready.folder), goes)
+    building = seconds(whole, goes)
+
+    def row(what: str, took: float) -> Row:
+        return Row(f"{text}: {what}", f"{took / reading:.2f}", f"{1000 * took:.0f} ms")
+
+    return [
+        row(f"polars reads the Parquet files of {chain.height:,} quotes, every column", reading),
+        row("from these files to the memory map", building),
+        row("of it making the arrays", arrays),
+        row("of it writing them, with checksums", saving),
+    ]
+
+
+def _size_rows(store: Cache, years: range, folder: Path) -> list[Row]:
+    symbol = "SPY"
+    manifest = store.manifest(symbol)
+    assert manifest is not None
+    chain = store.chain(manifest, years)
+    paths = {"CSV": folder / "chain.csv", "polars' default Parquet of the same rows": folder / "chain.parquet"}
+    for path in paths.values():
+        chain.write_csv(path) if path.suffix == ".csv" else chain.write_parquet(path)
+    market = prepared(store, symbol, years)
+    files = [store.folder / chain_path(symbol, year) for year, file in manifest.years.items() if file.rows]
+    sizes = {name: path.stat().st_size for name, path in paths.items()}
+    sizes["the cache"] = sum(path.stat().st_size for path in files)
+    sizes["the memory map, which also has links and volatilities"] = sum(
+        path.stat().st_size for path in market.folder.glob("*.npy")
+    )
+    return [
+        Row(f"bytes of a dense quote: {name}", f"{size / sizes['the cache']:.2f}", f"{size / chain.height:.1f} bytes")
+        for name, size in sizes.items()
+    ]

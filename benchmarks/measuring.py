@@ -1,0 +1,113 @@
+"""How time and memory are measured, and what a row of a table is."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from math import nan
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).parents[1]
+OPTIONS_BT = str(Path(sys.executable).parent / "options-bt")
+LOOK_SECONDS = 0.02
+FULL_LOOK_SECONDS = 0.3  # what a process shares is counted page by page
+MB = 1_000_000
+
+
+class Row(NamedTuple):
+    """A row of a table: what was measured, how it stands to the row that is 1, and in seconds or bytes."""
+
+    what: str
+    ratio: str
+    figure: str
+
+
+class Observed(NamedTuple):
+    """What a command took.
+
+    Attributes
+    ----------
+    seconds : float
+    peak : int
+        Most bytes that the process itself held in memory.
+    whole : int
+        Most bytes that it and the processes below it held; what they share is divided among them.
+    below : int
+        Most bytes that the processes below it had for themselves, all of them together.
+    """
+
+    seconds: float
+    peak: int
+    whole: int
+    below: int
+
+
+def seconds(action: Callable[[], object], goes: int = 5) -> float:
+    """Give the shortest of several goes."""
+    best = float("inf")
+    for _ in range(goes):
+        started = time.perf_counter()
+        action()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def observed(command: Sequence[str], folder: Path) -> Observed:
+    """Run a command with runs and cache below a folder, and look at its memory meanwhile.
+
+    Raises
+    ------
+    SystemExit
+        With what it said, when it fails.
+    """
+    places = {"OPTIONS_BT_RUNS": str(folder / "runs"), "OPTIONS_BT_CACHE": str(folder / "cache")}
+    peak = whole = below = 0
+    looked = 0.0
+    with TemporaryFile() as said:
+        started = time.perf_counter()
+        process = psutil.Popen(command, cwd=ROOT, env=os.environ | places, stdout=said, stderr=said)
+        while process.poll() is None:
+            with suppress(psutil.Error):  # it has ended
+                peak = max(peak, process.memory_info().rss)
+                if time.perf_counter() - looked > FULL_LOOK_SECONDS:
+                    looked = time.perf_counter()
+                    own, *others = [each.memory_full_info() for each in (process, *process.children(recursive=True))]
+                    whole = max(whole, own.pss + sum(other.pss for other in others))
+                    below = max(below, sum(other.uss for other in others))
+            time.sleep(LOOK_SECONDS)
+        took = time.perf_counter() - started
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read().decode()}")
+    return Observed(took, peak, whole, below)
+
+
+def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:
+    """Run a job file anew from the shell; give what that took, and the seconds until its results were written."""
+    began = time.time()
+    told = observed([OPTIONS_BT, "run", str(job), "--fresh", "-q", "--workers", str(workers)], folder)
+    return told, (folder / "runs" / job.stem / "results.parquet").stat().st_mtime - began
+
+
+def tenths(ledger: Path) -> tuple[float, float]:
+    """Give the backtests a second of the first and of the last tenth of a run, by when its batches ended.
+
+    NaN where a tenth is less than a batch. The first batch is not counted: the workers start before it.
+    """
+    with sqlite3.connect(ledger) as connection:
+        batches = connection.execute("SELECT finished, jobs FROM batch ORDER BY finished").fetchall()
+    ended, done = np.array([finished for finished, _ in batches]), np.cumsum([jobs for _, jobs in batches])
+    first, last = np.searchsorted(done, (done[-1] / 10, 9 * done[-1] / 10))
+    if not 0 < first <= last < len(done) - 1:
+        return nan, nan
+    at_first = (done[first] - done[0]) / (ended[first] - ended[0])
+    return float(at_first), float((done[-1] - done[last]) / (ended[-1] - ended[last]))
