@@ -9,8 +9,9 @@ import polars as pl
 from msgspec import Struct
 
 from options_bt.analysis.opened import Run
-from options_bt.analysis.overfitting.bootstrap import MIN_DAYS, block_length, intervals, superior_ability
+from options_bt.analysis.overfitting.bootstrap import intervals, superior_ability
 from options_bt.analysis.overfitting.cscv import Cscv, blocks_for, cscv
+from options_bt.analysis.overfitting.histories import MIN_DAYS, block_length
 from options_bt.analysis.overfitting.sharpe import (
     Moments,
     average_correlation,
