@@ -25,12 +25,12 @@ class Intervals(NamedTuple):
     total_return: tuple[float, float]
 
 
-def intervals(returns: Floats, excess: Floats, length: int, *, level: float, draws: int, seed: int) -> Intervals:
-    """Give the intervals of one trial by the stationary bootstrap.
+def intervals(returns: Floats, excess: Floats, length: int, *, level: float, draws: int, seed: int) -> list[Intervals]:
+    """Give the intervals of each trial by the stationary bootstrap; all have the days of the same drawn histories.
 
     Parameters
     ----------
-    returns, excess : arrays of float64, one element a day
+    returns, excess : arrays of float64, shape (days, trials)
         Returns as fractions, and the same less the risk-free rate.
     length : int
         Mean length of a block, in days.
@@ -42,18 +42,19 @@ def intervals(returns: Floats, excess: Floats, length: int, *, level: float, dra
 
     Returns
     -------
-    Intervals
-        A drawn history without deviation has a Sharpe ratio of 0.
+    list of Intervals
+        Of each column. A drawn history without deviation has a Sharpe ratio of 0.
     """
     tail = (1 - level) / 2
     parts = [_drawn(counts, returns, excess) for counts in drawn_counts(len(returns), length, draws, seed)]
-    sharpe, total = (np.quantile(np.concatenate(values), (tail, 1 - tail)) for values in zip(*parts, strict=True))
-    return Intervals((float(sharpe[0]), float(sharpe[1])), (float(total[0]), float(total[1])))
+    ends = [np.quantile(np.concatenate(values), (tail, 1 - tail), axis=0) for values in zip(*parts, strict=True)]
+    sharpe, total = ([(float(low), float(high)) for low, high in values.T] for values in ends)
+    return [Intervals(*both) for both in zip(sharpe, total, strict=True)]
 
 
 def _drawn(counts: Floats, returns: Floats, excess: Floats) -> tuple[Floats, Floats]:
-    """Give Sharpe ratio and total return of each history whose days occur so often."""
-    days, mean = len(excess), excess.mean()
+    """Give Sharpe ratio and total return of each trial, by columns, in each history whose days occur so often."""
+    days, mean = len(excess), excess.mean(axis=0)
     sums, squares = counts @ (excess - mean), counts @ (excess - mean) ** 2
     spread = squares - sums**2 / days
     deviates = spread > _NO_SPREAD * squares

@@ -104,7 +104,10 @@ def drawn_counts(days: int, length: int, draws: int, seed: int) -> Iterator[Floa
             starts[number] = generator.integers(days, size=days)
             begins[number] = generator.random(days) <= 1 / length
         begins[:, 0] = True
-        began = np.maximum.accumulate(np.where(begins, day, 0), axis=1)
-        drawn = (np.take_along_axis(starts, began, axis=1) + day - began) % days
-        places = drawn + days * np.arange(count)[:, None]
-        yield np.bincount(places.ravel(), minlength=count * days).reshape(count, days).astype(np.float64)
+        # A block goes on from day to day: what its days are ahead of their places is that of its first.
+        first_places = np.flatnonzero(begins)
+        ahead = (starts - day).ravel()[first_places]
+        drawn = day + np.repeat(ahead, np.diff(first_places, append=begins.size)).reshape(begins.shape)
+        drawn[drawn >= days] -= days
+        drawn += days * np.arange(count)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=begins.size).reshape(begins.shape).astype(np.float64)
