@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -46,6 +47,7 @@ class Run:
         self._cache = cache
         self.path = path
         self.info: RunInfo = self._folder.info()
+        self._standing: pl.LazyFrame | None = None
 
     @property
     def job(self) -> JobFile:
@@ -77,10 +79,18 @@ class Run:
 
     def scan_results(self) -> pl.LazyFrame:
         """Give `results` unread, where only some rows or columns of very many are wanted."""
+        if self._standing is not None:
+            return self._standing
         if self._folder.results.is_file():
             return pl.scan_parquet(self._folder.results)
         with closing(self._ledger()) as ledger:
             return results_table(self.plan, ledger).lazy()
+
+    def as_it_stands(self) -> Run:
+        """Give this run with the results that it has now, also while it goes on."""
+        standing = copy(self)
+        standing._standing = self.scan_results()
+        return standing
 
     def trades(self, job: str | None = None) -> pl.DataFrame:
         """Give the trades of one job or of all, in the order of the plan and of their entry.
