@@ -85,7 +85,7 @@ def data_quality(data: RunData) -> Section | None:
     if not data.quoted.height:
         return None
     shares = data.done.group_by("symbol").agg(**SHARES).fill_nan(None).collect()
-    rows = data.quoted.join(shares, on="symbol")
+    rows = data.quoted.join(shares, on="symbol", maintain_order="left")
     weekdays = pl.business_day_count("first", pl.col("last") + timedelta(days=1))
     implied = pl.col("symbol").replace_strict(data.run.info.implied_closes, default=0, return_dtype=pl.Int64)
     table = rows.select(

@@ -144,12 +144,13 @@ def _done_values(run: Run, axes: Mapping[str, list[str]]) -> pl.DataFrame:
     # Texts as numbers, which take a sixteenth of the memory.
     texts = (axis_text(name).cast(pl.Enum(values)) for name, values in axes.items())
     metrics = (name for name in dict.fromkeys((run.job.objective, *CELLS)) if name not in axes)
-    return done_rows(run).select(*texts, *metrics).collect()
+    return done_rows(run).select(*texts, *metrics).collect(engine="streaming")
 
 
 def _quoted(run: Run) -> pl.DataFrame:
+    spans = done_rows(run).group_by("symbol", "start", "end").agg(pl.col("job").min()).collect(engine="streaming")
     length = pl.col("end") - pl.col("start")
-    longest = done_rows(run).group_by("symbol").agg(pl.col("job").filter(length == length.max()).last()).collect()
+    longest = spans.sort("symbol", length, "end").group_by("symbol").agg(pl.col("job").last())
     date = pl.col("date")
     rows = run.scan("equity", longest["job"].to_list()).filter(date.is_not_null())
     days = rows.group_by("job").agg(days=pl.len(), first=date.min(), last=date.max()).collect()
