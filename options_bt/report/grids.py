@@ -92,7 +92,7 @@ def _short(row: Iterable[float | None] | None, number: int) -> float | None:
 
 def sensitivity(data: RunData) -> Section | None:
     """Give how much the objective depends on each axis; None where there is no axis."""
-    rows = data.values.filter(pl.col(data.objective).is_not_null())
+    rows = data.values.select({*data.axes, data.objective}).drop_nulls(data.objective)
     if not data.axes or rows.height < 2:
         return None
     shares = {name: _explained(rows, name, data.objective) for name in data.axes}
@@ -118,11 +118,10 @@ def sensitivity(data: RunData) -> Section | None:
 
 def _explained(rows: pl.DataFrame, axis: str, metric: str) -> float:
     """Give the sum of squares between the values of an axis over the whole one (eta squared); 0 without any."""
-    value = pl.col(metric)
-    between, whole = rows.select(
-        ((value.mean().over(axis) - value.mean()) ** 2).sum().alias("between"),
-        ((value - value.mean()) ** 2).sum().alias("whole"),
-    ).row(0)
+    value, mean = pl.col(metric), rows[metric].mean()
+    own = rows.group_by(axis).agg(pl.len().alias("backtests"), value.mean())
+    between = own.select((pl.col("backtests") * (value - mean) ** 2).sum()).item()
+    whole = rows.select(((value - mean) ** 2).sum()).item()
     return float(between / whole) if whole > 0 else 0.0
 
 

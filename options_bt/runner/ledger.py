@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS job (
 """
 _KEPT = "job JOIN batch ON job.batch = batch.number AND job.state = 'done' AND batch.equity != ''"
 _FORMAT = 3
-CHUNK = 20_000
+CHUNK = 10_000
 """Jobs whose rows are in memory at once."""
 _REBUILD = "`options-bt run` with its job file rebuilds it"
 _CLOSE_SECONDS = 1.0
