@@ -61,7 +61,7 @@ def run(
     log_to_console_by(quiet, verbose)
     from options_bt.analysis.opened import open_run
     from options_bt.analysis.price_sources import price_sources, price_sources_text
-    from options_bt.analysis.tables import data_text, failures_table, headline, ranked, text_table
+    from options_bt.analysis.tables import data_text, failures_table, headline, headline_columns, ranked, text_table
     from options_bt.analysis.walk_forward import walk_forward
     from options_bt.analysis.walk_forward_text import walk_forward_text
     from options_bt.report.after_run import report_of
@@ -88,9 +88,11 @@ def run(
     elif top:
         click.echo(f"\n{job.name}, the best {min(top, summary.total)} of {summary.total} by {job.objective}:")
         # By the objective of this job: that of the folder may be an earlier one.
-        click.echo(text_table(headline(opened, ranked(opened, sort=job.objective, top=top), job.objective)))
+        columns = headline_columns(opened, job.objective)
+        rows = ranked(opened, sort=job.objective, top=top, columns=columns)
+        click.echo(text_table(headline(opened, rows, job.objective)))
     if summary.failed:
-        failures = opened.failures()[:20]
+        failures = opened.failures(20)
         click.echo(f"The first {len(failures)} of {summary.failed} that failed:", err=True)
         click.echo(text_table(failures_table(opened, failures)), err=True)
         click.echo("Once the cause is mended, --resume-failed runs them again.", err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 from collections.abc import Sequence
@@ -23,9 +22,8 @@ from options_bt.runner.ledger import Ledger
 from options_bt.runner.logs import log_to_file
 from options_bt.runner.progress import Progress
 from options_bt.runner.repair import repaired_ledger, whole_ledger
-from options_bt.runner.results import results_table
+from options_bt.runner.results import write_results
 from options_bt.runner.summary import Summary, Times, failures_allowed
-from options_bt.storage import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -229,8 +227,6 @@ def _finish(
     if summary.ended_early:
         return summary
     began = time.monotonic()
-    buffer = io.BytesIO()
-    results_table(plan, ledger).write_parquet(buffer, compression="zstd")
-    write_atomically(folder.results, buffer.getvalue())
+    write_results(plan, ledger, folder.results)
     writing = summary.times.writing + time.monotonic() - began
     return summary._replace(times=summary.times._replace(writing=writing))
