@@ -1,7 +1,7 @@
 """How time and memory grow with jobs, symbols, quotes a day and workers: `make bench-growth`.
 
-Saves benchmarks/growth.csv, a picture of each axis in docs/images, and their summary in docs/performance.md. The largest
-sizes are arguments.
+Saves benchmarks/growth.csv, a picture of each axis in docs/images, and their summary in docs/performance.md. The
+largest sizes are arguments.
 """
 
 from __future__ import annotations
