@@ -11,65 +11,48 @@ from typing import Any
 import distributed
 from distributed import Client, LocalCluster
 from distributed.security import Security
-from msgspec import Struct
 
 from options_bt.errors import InputError
+from options_bt.runner.place import Scheduler
 
 _CONNECT_SECONDS = 10
 
 
-class Tls(Struct, frozen=True, kw_only=True):
-    """The files that a connection is secured with; without any, Dask's own configuration decides."""
+def connected(scheduler: Scheduler) -> Any:
+    """Give a client of a cluster.
 
-    ca_file: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-
-    def security(self) -> Any:
-        """Give them as Dask takes them."""
-        files = {"tls_ca_file": self.ca_file, "tls_client_cert": self.cert, "tls_client_key": self.key}
-        given = {name: str(path) for name, path in files.items() if path}
-        return Security(require_encryption=True, **given) if given else None
-
-
-class Scheduler(Struct, frozen=True, kw_only=True):
-    """Where the scheduler of a cluster is.
-
-    Attributes
-    ----------
-    address : str, optional
-        As ``tcp://10.0.0.1:8786``.
-    file : Path, optional
-        Where the scheduler wrote its address.
+    Raises
+    ------
+    InputError
+        When its scheduler does not answer.
     """
+    if scheduler.file and not scheduler.file.is_file():
+        raise InputError(
+            f"{scheduler.file}: there is no such scheduler file; `dask scheduler --scheduler-file` writes one"
+        )
+    place = {"scheduler_file": str(scheduler.file)} if scheduler.file else {"address": scheduler.address}
+    security = _security(scheduler)
+    try:
+        with _quiet():
+            return Client(**place, timeout=_CONNECT_SECONDS, security=security, set_as_default=False)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"no Dask scheduler answers at {scheduler}: {str(error).strip() or type(error).__name__}; `dask scheduler` "
+            "starts one"
+        ) from None
 
-    address: str | None = None
-    file: Path | None = None
-    tls: Tls = Tls()
 
-    def __str__(self) -> str:
-        return self.address or str(self.file)
-
-    def connected(self) -> Any:
-        """Give a client of it.
-
-        Raises
-        ------
-        InputError
-            When it does not answer.
-        """
-        if self.file and not self.file.is_file():
-            raise InputError(
-                f"{self.file}: there is no such scheduler file; `dask scheduler --scheduler-file` writes one"
-            )
-        place = {"scheduler_file": str(self.file)} if self.file else {"address": self.address}
-        try:
-            with _quiet():
-                return Client(**place, timeout=_CONNECT_SECONDS, security=self.tls.security(), set_as_default=False)
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
-            raise InputError(
-                f"no Dask scheduler answers at {self} within {_CONNECT_SECONDS} s: {error}; `dask scheduler` starts one"
-            ) from None
+def _security(scheduler: Scheduler) -> Security | None:
+    """Give the files that secure a connection as Dask takes them."""
+    files = {
+        "tls_ca_file": scheduler.tls_ca_file,
+        "tls_client_cert": scheduler.tls_cert,
+        "tls_client_key": scheduler.tls_key,
+    }
+    given = {name: str(path) for name, path in files.items() if path}
+    if absent := [path for path in given.values() if not Path(path).is_file()]:
+        raise InputError(f"{absent[0]}: there is no such file; it was named to secure the connection to {scheduler}")
+    return Security(require_encryption=True, **given) if given else None
 
 
 def local_cluster(workers: int, cache: Path) -> Any:

@@ -6,7 +6,7 @@ import logging
 import pickle
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from options_bt.errors import InputError
 from options_bt.runner.batch import Task
-from options_bt.runner.cluster.connection import Scheduler, local_cluster
+from options_bt.runner.cluster.connection import connected, local_cluster
 from options_bt.runner.cluster.conversation import (
     DISCONNECTED,
     Closed,
@@ -31,6 +31,7 @@ from options_bt.runner.cluster.members import Host, Member, Members
 from options_bt.runner.cluster.on_worker import Hello
 from options_bt.runner.cluster.versions import differing
 from options_bt.runner.executor import Finished, Lost
+from options_bt.runner.place import Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ class Dask:
             self._cluster.close()
 
     def _connect(self) -> None:
-        self._client = self._scheduler.connected() if self._scheduler else self._cluster.get_client()
+        self._client = connected(self._scheduler) if self._scheduler else self._cluster.get_client()
         self._conversation = Conversation(self._client, self.sent)
 
     def _await(self, workers: int) -> None:
@@ -231,8 +232,3 @@ def _lost(number: int, member: Member, fallen: Collection[Host]) -> Lost:
     if member.host in fallen:
         return Lost(number, f"every worker of {member.host[0]} is gone", innocent=True)
     return Lost(number, f"the worker {member.address} is gone")
-
-
-def dask_executor(scheduler: Scheduler | None, cache: Path) -> Callable[[int], Dask]:
-    """Give what makes the executor once the number of workers is known, which counts for a local cluster only."""
-    return lambda workers: Dask(scheduler, workers, cache)
