@@ -10,6 +10,8 @@ from typing import Any
 
 import distributed
 from distributed import Client, LocalCluster
+from distributed.comm.addressing import parse_address
+from distributed.comm.registry import get_backend
 from distributed.security import Security
 
 from options_bt.errors import InputError
@@ -33,6 +35,8 @@ def connected(scheduler: Scheduler) -> Any:
     place = {"scheduler_file": str(scheduler.file)} if scheduler.file else {"address": scheduler.address}
     security = _security(scheduler)
     try:
+        if scheduler.address:  # before a client begins, which then could not end
+            get_backend(parse_address(scheduler.address)[0])
         with _quiet():
             return Client(**place, timeout=_CONNECT_SECONDS, security=security, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
@@ -62,7 +66,7 @@ def local_cluster(workers: int, cache: Path) -> Any:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=50,
             preload=["options_bt.runner.cluster.local_worker"],
             env=worker_environment(cache),
