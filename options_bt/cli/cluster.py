@@ -22,6 +22,13 @@ _PLACE: tuple[Callable[..., Any], ...] = (
 )
 
 
+def _located(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes the options which locate and secure a scheduler, beside its address."""
+    for option in reversed(_PLACE):
+        command = option(command)
+    return command
+
+
 def names_cluster(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command that takes where to run, and is called with what makes the executor."""
 
@@ -56,8 +63,8 @@ def names_cluster(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--scheduler", metavar="ADDRESS", help="Of the Dask cluster; without one it is started on this machine."
         ),
-        *_PLACE,
     )
+    placed = _located(placed)
     for option in reversed(options):
         placed = option(placed)
     return placed
@@ -65,23 +72,31 @@ def names_cluster(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(cls=Examples, epilog="options-bt worker tcp://10.0.0.1:8786 --cache /var/cache/options-bt")
 @click.argument("scheduler", required=False)
-@click.argument("more", nargs=-1)
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes; one a core by default.")
 @click.option("--memory-limit", metavar="BYTES", help="Of one process, as 2GB; its share of the machine by default.")
+@click.option("--host", metavar="ADDRESS", help="That others reach this machine at; found by Dask by default.")
 @click.option("--store", metavar="URL", envvar="OPTIONS_BT_STORE", show_envvar=True, help="Shared cache, as s3://...")
+@_located
 @CACHE
-def worker(scheduler: str | None, more: tuple[str, ...], **options: Any) -> None:
-    """Start workers for the Dask cluster at SCHEDULER, one process a core, until Ctrl-C.
+def worker(
+    scheduler: str | None,
+    scheduler_file: Path | None,
+    tls_ca_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    **options: Any,
+) -> None:
+    """Keep workers going for the Dask cluster at SCHEDULER, one process a core, until Ctrl-C.
 
-    Markets that they need come through Dask once, and stay in their cache. What follows `--` goes to `dask worker`.
+    Markets that they need come through Dask once, and stay in the cache. When the scheduler or the network is gone,
+    the workers wait for it.
     """
-    from options_bt.runner.place import require_dask
+    from options_bt.runner.place import Scheduler, require_dask
 
     require_dask()
     from options_bt.runner.cluster.worker_command import start_workers
 
-    start_workers(scheduler, more, **options)
-
-
-for _option in reversed(_PLACE):
-    worker = _option(worker)
+    there = Scheduler(
+        address=scheduler, file=scheduler_file, tls_ca_file=tls_ca_file, tls_cert=tls_cert, tls_key=tls_key
+    )
+    start_workers(there, **options)

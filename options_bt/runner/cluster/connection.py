@@ -28,32 +28,59 @@ def connected(scheduler: Scheduler) -> Any:
     InputError
         When its scheduler does not answer.
     """
-    if scheduler.file and not scheduler.file.is_file():
-        raise InputError(
-            f"{scheduler.file}: there is no such scheduler file; `dask scheduler --scheduler-file` writes one"
-        )
-    place = {"scheduler_file": str(scheduler.file)} if scheduler.file else {"address": scheduler.address}
-    security = _security(scheduler)
+    place, security = checked(scheduler), security_of(scheduler)
+    if "scheduler_ip" in place:
+        place["address"] = place.pop("scheduler_ip")
     try:
-        if scheduler.address:  # before a client begins, which then could not end
-            get_backend(parse_address(scheduler.address)[0])
         with _quiet():
             return Client(**place, timeout=_CONNECT_SECONDS, security=security, set_as_default=False)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
+        why = str(error).strip() or type(error).__name__
+        raise InputError(f"no Dask scheduler answers at {scheduler}: {why}; `dask scheduler` starts one") from None
+
+
+def checked(scheduler: Scheduler) -> dict[str, str]:
+    """Give where a scheduler is as Dask takes it.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or this cannot be an address.
+    """
+    if scheduler.file:
+        if not scheduler.file.is_file():
+            raise InputError(
+                f"{scheduler.file}: there is no such scheduler file; `dask scheduler --scheduler-file` writes one"
+            )
+        return {"scheduler_file": str(scheduler.file)}
+    address = scheduler.address or ""
+    try:
+        get_backend(parse_address(address)[0]).get_address_host_port(parse_address(address)[1])
+    except ValueError as error:
         raise InputError(
-            f"no Dask scheduler answers at {scheduler}: {str(error).strip() or type(error).__name__}; `dask scheduler` "
-            "starts one"
+            f"{address!r} is no address of a scheduler: {error}; write it as tcp://10.0.0.1:8786"
         ) from None
+    return {"scheduler_ip": address}
 
 
-def _security(scheduler: Scheduler) -> Security | None:
-    """Give the files that secure a connection as Dask takes them."""
-    files = {
-        "tls_ca_file": scheduler.tls_ca_file,
-        "tls_client_cert": scheduler.tls_cert,
-        "tls_client_key": scheduler.tls_key,
+def security_of(scheduler: Scheduler) -> Security | None:
+    """Give the files that secure a connection as Dask takes them; None where its configuration decides.
+
+    Raises
+    ------
+    InputError
+        When there is no such file.
+    """
+    given = {
+        name: str(path)
+        for path, names in (
+            (scheduler.tls_ca_file, ("tls_ca_file",)),
+            (scheduler.tls_cert, ("tls_client_cert", "tls_worker_cert")),
+            (scheduler.tls_key, ("tls_client_key", "tls_worker_key")),
+        )
+        if path
+        for name in names
     }
-    given = {name: str(path) for name, path in files.items() if path}
     if absent := [path for path in given.values() if not Path(path).is_file()]:
         raise InputError(f"{absent[0]}: there is no such file; it was named to secure the connection to {scheduler}")
     return Security(require_encryption=True, **given) if given else None

@@ -156,7 +156,7 @@ class Dask:
             case Ended(address):
                 self._members.ended(address)
             case Disconnected():
-                self._members.leave(())
+                return self._all_lost()
             case Closed():
                 return self._reconnected()
             case Finished(result) if self._flights.pop(result.number, None):
@@ -212,9 +212,7 @@ class Dask:
         if not self._gone_since:
             logger.warning("The scheduler at %s is gone; waiting for it", self._scheduler)
             self._gone_since = time.monotonic()
-        lost: list[Finished | Lost] = [Lost(number, DISCONNECTED, innocent=True) for number in self._flights]
-        self._flights.clear()
-        self._members.leave(())
+        lost = self._all_lost()
         try:
             self._connect()
         except InputError as error:
@@ -225,6 +223,13 @@ class Dask:
             self._gone_since = 0.0
             logger.info("The scheduler at %s is back", self._scheduler)
         return lost
+
+    def _all_lost(self) -> list[Finished | Lost]:
+        """Give every task in flight; and nobody is known any more."""
+        self._members.leave(())
+        numbers = list(self._flights)
+        self._flights.clear()
+        return [Lost(number, DISCONNECTED, innocent=True) for number in numbers]
 
 
 def _lost(number: int, member: Member, fallen: Collection[Host]) -> Lost:

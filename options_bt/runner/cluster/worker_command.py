@@ -1,56 +1,79 @@
-"""Starting workers: Dask's own command, with the settings that batches want."""
+"""Starting workers: processes with one thread each, which come back when the scheduler or the network does."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
-import sys
-from collections.abc import Sequence
+import signal
+from contextlib import suppress
 from pathlib import Path
 
+from distributed import Nanny
+
 from options_bt.errors import InputError
-from options_bt.runner.cluster.connection import worker_environment
+from options_bt.runner.cluster.connection import checked, security_of, worker_environment
 from options_bt.runner.cluster.markets import STORE
 from options_bt.runner.estimate import core_count
+from options_bt.runner.place import Scheduler
+
+logger = logging.getLogger(__name__)
+
+_AGAIN_SECONDS = 1.0
 
 
 def start_workers(
-    scheduler: str | None,
-    more: Sequence[str],
+    scheduler: Scheduler,
     *,
     cache: Path,
     workers: int | None = None,
+    memory_limit: str | None = None,
+    host: str | None = None,
     store: str | None = None,
-    **options: str | Path | None,
 ) -> None:
-    """Become the process that watches over workers, each with one thread; it does not return.
+    """Keep workers of a cluster going until Ctrl-C or SIGTERM.
 
     Parameters
     ----------
-    scheduler : str, optional
-        Its address; else `options` have a `scheduler_file`.
-    more : sequence of str
-        Further arguments of ``dask worker``.
+    scheduler : Scheduler
     cache : Path
         Where markets are kept.
     workers : int, optional
         How many; one a core by default.
+    memory_limit : str, optional
+        Of each, as ``2GB``; its share of the machine's by default.
+    host : str, optional
+        Address that others reach this machine at; found by Dask by default.
     store : str, optional
         URL of a cache that is looked at before markets are asked for.
-    **options
-        Options of ``dask worker``, left out where None.
 
     Raises
     ------
     InputError
-        When there is neither a scheduler nor a file that names it.
+        When the scheduler is not named as it should be.
     """
-    file = options.get("scheduler_file")
-    if not scheduler and not file:
+    if not scheduler.address and not scheduler.file:
         raise InputError("no scheduler was named; give its address, as tcp://10.0.0.1:8786, or --scheduler-file")
-    if file and not Path(file).is_file():
-        raise InputError(f"{file}: there is no such scheduler file; `dask scheduler --scheduler-file` writes one")
-    given = [word for name, value in options.items() if value for word in (f"--{name.replace('_', '-')}", str(value))]
-    count = ["--nworkers", str(workers or core_count()), "--nthreads", "1", "--no-dashboard"]
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", *([scheduler] if scheduler else [])]
-    environment = os.environ | worker_environment(cache) | ({STORE: store} if store else {})
-    os.execve(sys.executable, [*command, *count, *given, *more], environment)
+    os.environ |= worker_environment(cache) | ({STORE: store} if store else {})
+    settings = {"memory_limit": memory_limit or "auto", "host": host, "security": security_of(scheduler)}
+    with suppress(asyncio.CancelledError, KeyboardInterrupt):
+        asyncio.run(_kept(scheduler, workers or core_count(), settings))
+
+
+async def _kept(scheduler: Scheduler, workers: int, settings: dict[str, object]) -> None:
+    this = asyncio.current_task()
+    assert this
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    await asyncio.gather(*(_one_kept(scheduler, settings) for _ in range(workers)))
+
+
+async def _one_kept(scheduler: Scheduler, settings: dict[str, object]) -> None:
+    """Keep one worker going: Dask's own ends with its connection."""
+    while True:
+        try:
+            async with Nanny(**checked(scheduler), nthreads=1, **settings) as nanny:
+                await nanny.finished()
+            logger.warning("A worker has lost the scheduler at %s; it starts again", scheduler)
+        except OSError as error:
+            logger.warning("The scheduler at %s cannot be reached: %s", scheduler, error)
+        await asyncio.sleep(_AGAIN_SECONDS)
