@@ -64,10 +64,10 @@ def names_cluster(command: Callable[..., None]) -> Callable[..., None]:
             "--scheduler", metavar="ADDRESS", help="Of the Dask cluster; without one it is started on this machine."
         ),
     )
-    placed = _located(placed)
+    located = _located(placed)
     for option in reversed(options):
-        placed = option(placed)
-    return placed
+        located = option(located)
+    return located
 
 
 @click.command(cls=Examples, epilog="options-bt worker tcp://10.0.0.1:8786 --cache /var/cache/options-bt")

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import pytest
 
 PROGRAM = Path(sys.executable).parent / "options-bt"
 PORT = 8786
+SUBNET = f"10.77.{os.getpid() % 250}"
 QUICK = {
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "8s",
@@ -33,12 +34,17 @@ def require_ci() -> None:
         pytest.skip("starts a scheduler and workers in network namespaces; runs when CI is set")
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """Give the environment of what runs on any machine."""
+    return os.environ | QUICK | variables
+
+
 class Machine:
     """One machine: where it is, and what runs on it."""
 
     def __init__(self, number: int, folder: Path, network: str | None) -> None:
         self.network = network
-        self.address = f"10.77.0.{number}" if network else f"127.0.0.{number}"
+        self.address = f"{SUBNET}.{number}" if network else f"127.0.0.{number}"
         self.name = f"{network}-{number}" if network else ""
         self.cache = folder / f"cache-{number}"
         self.log = folder / f"machine-{number}.log"
@@ -50,13 +56,13 @@ class Machine:
             for command in ("link set lo up", f"addr add {self.address}/24 dev eth0", "link set eth0 up"):
                 _ip(f"-n {self.name} {command}")
 
-    def start(self, *command: str | Path, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str | Path, **variables: str) -> subprocess.Popen[bytes]:
         """Start a program on this machine."""
         inside = ["ip", "netns", "exec", self.name] if self.network else []
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 [*inside, *map(str, command)],
-                env=os.environ | QUICK | environment,
+                env=environment(**variables),
                 stdout=log,
                 stderr=log,
                 cwd=self.log.parent,
@@ -68,13 +74,13 @@ class Machine:
         """Start a scheduler; give its address."""
         dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
         self.start(*dask, "--host", self.address, "--port", str(PORT), "--no-dashboard")
-        _until(lambda: _answers(self.address), "the scheduler answers")
+        until(lambda: _answers(self.address), "the scheduler answers")
         return f"tcp://{self.address}:{PORT}"
 
-    def start_worker(self, scheduler: str, *more: str, **environment: str) -> None:
+    def start_worker(self, scheduler: str, *more: str, **variables: str) -> None:
         """Start a worker for a scheduler."""
-        options = ["--workers", "1", "--cache", self.cache, "--host", self.address, *more]
-        self.start(PROGRAM, "worker", scheduler, *options, **environment)
+        options = ["--workers", "1", "--cache", str(self.cache), "--host", self.address, *more]
+        self.start(PROGRAM, "worker", scheduler, *options, **variables)
 
     def worker_processes(self) -> list[psutil.Process]:
         """Give the processes that run batches, which those that watch over them have started."""
@@ -141,7 +147,7 @@ def _network() -> str | None:
         _ip(f"link add {name} type bridge")
     except (OSError, subprocess.CalledProcessError):
         return None
-    _ip(f"addr add 10.77.0.1/24 dev {name}")
+    _ip(f"addr add {SUBNET}.1/24 dev {name}")
     _ip(f"link set {name} up")
     return name
 
@@ -156,12 +162,9 @@ def _answers(address: str) -> bool:
     return False
 
 
-def _until(condition: object, what: str, seconds: float = 60) -> None:
-    assert callable(condition)
+def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s until {what}"
         time.sleep(0.05)
-
-
-until = _until

@@ -8,6 +8,7 @@ import os
 import signal
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from distributed import Nanny
 
@@ -55,23 +56,27 @@ def start_workers(
     if not scheduler.address and not scheduler.file:
         raise InputError("no scheduler was named; give its address, as tcp://10.0.0.1:8786, or --scheduler-file")
     os.environ |= worker_environment(cache) | ({STORE: store} if store else {})
-    settings = {"memory_limit": memory_limit or "auto", "host": host, "security": security_of(scheduler)}
+    settings: dict[str, Any] = {
+        "memory_limit": memory_limit or "auto",
+        "host": host,
+        "security": security_of(scheduler),
+    }
     with suppress(asyncio.CancelledError, KeyboardInterrupt):
         asyncio.run(_kept(scheduler, workers or core_count(), settings))
 
 
-async def _kept(scheduler: Scheduler, workers: int, settings: dict[str, object]) -> None:
+async def _kept(scheduler: Scheduler, workers: int, settings: dict[str, Any]) -> None:
     this = asyncio.current_task()
     assert this
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     await asyncio.gather(*(_one_kept(scheduler, settings) for _ in range(workers)))
 
 
-async def _one_kept(scheduler: Scheduler, settings: dict[str, object]) -> None:
+async def _one_kept(scheduler: Scheduler, settings: dict[str, Any]) -> None:
     """Keep one worker going: Dask's own ends with its connection."""
     while True:
         try:
-            async with Nanny(**checked(scheduler), nthreads=1, **settings) as nanny:
+            async with Nanny(**{**checked(scheduler), **settings}, nthreads=1) as nanny:
                 await nanny.finished()
             logger.warning("A worker has lost the scheduler at %s; it starts again", scheduler)
         except OSError as error:
