@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from options_bt.cli.cluster import worker
 from options_bt.cli.data_commands import data
 from options_bt.cli.job_commands import doctor, plan, run, runs, status
 from options_bt.cli.run_commands import compare, overfitting, report, results, show, walk_forward
@@ -18,7 +19,21 @@ def cli() -> None:
     """Backtest premium-selling option strategies over grids of symbols, parameters and windows."""
 
 
-for command in (run, plan, doctor, status, runs, results, walk_forward, overfitting, report, show, compare, data):
+for command in (
+    run,
+    plan,
+    doctor,
+    status,
+    runs,
+    results,
+    walk_forward,
+    overfitting,
+    report,
+    show,
+    compare,
+    data,
+    worker,
+):
     cli.add_command(command)
 
 

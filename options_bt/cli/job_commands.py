@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from shutil import get_terminal_size
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from options_bt.cli.cluster import names_cluster
 from options_bt.cli.options import (
     CACHE,
     FOLDER,
@@ -25,12 +27,14 @@ from options_bt.cli.options import (
 
 if TYPE_CHECKING:
     from options_bt.job.schema import JobFile
+    from options_bt.runner.executor import Executor
     from options_bt.runner.status import Status
 
 
 @click.command(cls=Examples, epilog="options-bt run jobs/grid.yaml --symbol SPY --set width=10 --name wide")
 @takes_job
 @WORKERS
+@names_cluster
 @click.option("--fresh", is_flag=True, help="Begin anew; the old run is set aside, not deleted.")
 @click.option("--resume-failed", is_flag=True, help="Run the backtests again that failed before.")
 @click.option("--fail-fast", is_flag=True, help="Give up when a backtest fails: the same as --max-failures 0.")
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 def run(
     job: JobFile,
     workers: int | str | None,
+    make_executor: Callable[[int], Executor],
     fresh: bool,
     resume_failed: bool,
     fail_fast: bool,
@@ -76,6 +81,7 @@ def run(
         fresh=fresh,
         resume_failed=resume_failed,
         max_failures=0 if fail_fast else max_failures,
+        make_executor=make_executor,
         shown=not quiet,
     )
     opened = open_run(summary.path, cache)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from math import inf
 
@@ -21,7 +21,6 @@ from options_bt.runner.batch import Batch, Result, Task
 from options_bt.runner.estimate import BYTES_PER_WORKER, estimated
 from options_bt.runner.executor import Executor, Finished
 from options_bt.runner.folder import RunFolder
-from options_bt.runner.inline import Inline
 from options_bt.runner.ledger import Ledger
 from options_bt.runner.live import Flight, Live
 from options_bt.runner.memory import free_memory, held_memory, memory_floor
@@ -39,7 +38,6 @@ from options_bt.runner.schedule import (
     WorkerDied,
 )
 from options_bt.runner.signals import kept_signals
-from options_bt.runner.slots import Slots
 from options_bt.storage import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -69,6 +67,8 @@ class Coordinator:
         Which positions of the plan are to be run.
     tables : bool
         Whether their trades and equity are stored.
+    make_executor : callable
+        Gives where they are run, told how many workers this machine has room for.
     max_failures : float
         With more failed jobs than these the run is given up.
 
@@ -90,10 +90,11 @@ class Coordinator:
         markets: Sequence[Prepared],
         pending: NDArray[np.bool_],
         tables: bool,
+        make_executor: Callable[[int], Executor],
         max_failures: float = inf,
     ) -> None:
         self._plan, self._folder, self._ledger, self._pending = plan, folder, ledger, pending
-        self._tables, self._max_failures = tables, max_failures
+        self._tables, self._make_executor, self._max_failures = tables, make_executor, max_failures
         self._flights: dict[int, Flight] = {}
         self._started = self._told = self._looked = 0.0
         self._free = free_memory()
@@ -107,31 +108,30 @@ class Coordinator:
     def run(self, workers: int | str, shown: bool) -> int:
         """Run what is pending; give the number of the signal that stopped it, or 0."""
         pending, settings = int(self._pending.sum()), self._plan.job.run
-        self._count = count = self._fitting(estimated(self._plan, pending, 0, workers).workers)
         self._started = time.time()
         schedule = Schedule(
             self._work(),
-            slots=count,
+            slots=0,
             timeout=settings.timeout,
             retries=settings.retries,
             first_number=self._ledger.next_batch(),
             floor=memory_floor(),
             max_failures=self._max_failures,
         )
-        logger.info(
-            "Running %d backtests%s in %s",
-            pending,
-            f" ({len(self._plan) - pending} are done already)" if pending < len(self._plan) else "",
-            "this process" if count == 1 else f"{count} worker processes",
-        )
         with ExitStack() as stack:
+            signals = stack.enter_context(kept_signals())
+            executor = self._make_executor(self._fitting(estimated(self._plan, pending, 0, workers).workers))
+            stack.callback(executor.close)
+            logger.info(
+                "Running %d backtests%s in %s",
+                pending,
+                f" ({len(self._plan) - pending} are done already)" if pending < len(self._plan) else "",
+                executor.place,
+            )
             done = len(self._plan) - pending
             self._progress = stack.enter_context(
                 Progress(self._plan.job.name, len(self._plan), "job", done=done, shown=shown)
             )
-            signals = stack.enter_context(kept_signals())
-            executor: Executor = Inline() if count == 1 else Slots(count)
-            stack.callback(executor.close)
             self._loop(schedule, executor, signals)
             self.gave_up = schedule.gave_up
         return signals[0] if signals and sum(self._ledger.counts()) < len(self._plan) else 0
@@ -156,6 +156,7 @@ class Coordinator:
         return work
 
     def _loop(self, schedule: Schedule, executor: Executor, signals: list[int]) -> None:
+        schedule.slots = self._count = executor.slots
         self._do(schedule.handle(Tick(), time.monotonic()), executor)
         told = False
         while not schedule.finished:
@@ -164,7 +165,9 @@ class Coordinator:
                 self._do(schedule.handle(Interrupted(), time.monotonic()), executor)
                 logger.warning("Stopping after the %d batches in flight; once more stops now", len(schedule.flights))
                 continue
-            for event in executor.wait(TICK_SECONDS):
+            events = executor.wait(TICK_SECONDS)
+            schedule.slots = self._count = executor.slots
+            for event in events:
                 if isinstance(event, Finished):
                     result = event.result
                     self._record(result)
@@ -174,7 +177,7 @@ class Coordinator:
                     logger.warning("Batch %d: %s", event.number, event.reason)
                     self._batches.pop(event.number)
                     self._flights.pop(event.number)
-                    actions = schedule.handle(WorkerDied(event.number, event.reason), time.monotonic())
+                    actions = schedule.handle(WorkerDied(*event), time.monotonic())
                 self._do(actions, executor)
             self._retried = schedule.retried
             self._do(schedule.handle(Tick(self._memory()), time.monotonic()), executor)

@@ -33,7 +33,7 @@ class Slots:
     """
 
     def __init__(self, slots: int) -> None:
-        self.slots = slots
+        self.slots, self.place = slots, f"{slots} worker processes"
         self._free = [_Worker() for _ in range(slots)]
         self._busy: dict[int, _Worker] = {}
 
