@@ -16,7 +16,6 @@ from options_bt.data.prepare import Prepared
 from options_bt.engine.metrics import METRICS
 from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.job.planner import Plan
-from options_bt.job.spec import JobSpec
 from options_bt.runner.batch import Batch, Result, Task
 from options_bt.runner.estimate import BYTES_PER_WORKER, estimated
 from options_bt.runner.executor import Executor, Finished
@@ -101,7 +100,7 @@ class Coordinator:
         self._retried = self._count = 0
         self.gave_up, self.writing, self.working = False, 0.0, 0.0
         self._markets = {market.symbol: market for market in markets}
-        self._batches: dict[int, tuple[Batch, tuple[tuple[str, JobSpec], ...]]] = {}
+        self._batches: dict[int, Batch] = {}
         self._best: tuple[float, str] | None = None
         self._failed = ledger.counts()[1]
 
@@ -223,57 +222,63 @@ class Coordinator:
 
     def _task(self, batch: Batch) -> Task:
         market = self._markets[batch.symbol]
-        specs = [self._plan[position] for position in batch.positions]
-        jobs = tuple((spec.id(market.fingerprint), spec) for spec in specs)
-        self._batches[batch.number] = batch, jobs
+        self._batches[batch.number] = batch
         self._flights[batch.number] = Flight(
-            number=batch.number, symbol=batch.symbol, jobs=len(jobs), attempt=batch.attempt, started=time.time()
+            number=batch.number,
+            symbol=batch.symbol,
+            jobs=len(batch.positions),
+            attempt=batch.attempt,
+            started=time.time(),
         )
-        return Task(batch=batch, market=market.folder, jobs=jobs, tables=self._tables)
+        return Task(
+            batch=batch,
+            market=market.folder,
+            fingerprint=market.fingerprint,
+            job=self._plan.job,
+            tables=self._tables,
+        )
 
     def _record(self, result: Result) -> None:
         """Put a batch's parts on the disk, and only then enter its jobs as done."""
-        batch, jobs = self._batches.pop(result.number)
+        batch = self._batches.pop(result.number)
         self._flights.pop(result.number)
         began = time.monotonic()
         write_atomically(self._folder.part("trades", batch.number), result.trades)
         if result.equity:
             write_atomically(self._folder.part("equity", batch.number), result.equity)
-        self._ledger.record(batch, result, jobs, self._live() if time.time() - self._told > LOOK_SECONDS else None)
+        told = self._live() if time.time() - self._told > LOOK_SECONDS else None
+        self._ledger.record(batch, result, self._plan, told)
         self.writing += time.monotonic() - began
         self.working += result.seconds
-        metrics = np.frombuffer(result.metrics).reshape(len(jobs), len(METRICS))
+        metrics = np.frombuffer(result.metrics).reshape(len(result.jobs), len(METRICS))
         for index in result.errors:
-            job, spec = jobs[index]
             self._failed += 1
             reason = result.errors[index].strip().splitlines()[-1]
-            logger.error("Backtest %s of %s failed: %s", job, spec.symbol, reason)
-        self._tell_of(batch, jobs, metrics, result)
-        self._keep_best(metrics, jobs)
-        self._progress.advance(len(jobs), self._note())
+            logger.error("Backtest %s of %s failed: %s", result.jobs[index], batch.symbol, reason)
+        self._tell_of(batch, metrics, result)
+        self._keep_best(batch, metrics)
+        self._progress.advance(len(result.jobs), self._note())
 
-    def _tell_of(
-        self, batch: Batch, jobs: Sequence[tuple[str, JobSpec]], metrics: NDArray[np.float64], result: Result
-    ) -> None:
+    def _tell_of(self, batch: Batch, metrics: NDArray[np.float64], result: Result) -> None:
         """Log each backtest that was done, or in a very large run how many."""
         if len(self._plan) > DETAILS_UP_TO:
             extra = {"symbol": batch.symbol, "batch": batch.number}
-            backtests.debug("%d backtests complete", len(jobs) - len(result.errors), extra=extra)
+            backtests.debug("%d backtests complete", len(result.jobs) - len(result.errors), extra=extra)
             return
         level = logging.INFO if len(self._plan) <= NEWS_UP_TO else logging.DEBUG
-        for index, (job, spec) in enumerate(jobs):
+        for index, job in enumerate(result.jobs):
             if index not in result.errors:
                 trades = int(metrics[index][METRICS.index("trades")])
-                extra = {"job": job, "symbol": spec.symbol, "batch": batch.number}
+                extra = {"job": job, "symbol": batch.symbol, "batch": batch.number}
                 backtests.log(level, "Backtest complete: %d trades", trades, extra=extra)
 
-    def _keep_best(self, metrics: NDArray[np.float64], jobs: Sequence[tuple[str, JobSpec]]) -> None:
+    def _keep_best(self, batch: Batch, metrics: NDArray[np.float64]) -> None:
         objective = self._plan.job.objective
         sign = -1 if objective in LOWER_IS_BETTER else 1
         values = np.nan_to_num(sign * metrics[:, METRICS.index(objective)], nan=-inf, posinf=inf, neginf=-inf)
         best = int(np.argmax(values))
         if values[best] > -inf and (self._best is None or values[best] > sign * self._best[0]):
-            spec = jobs[best][1]
+            spec = self._plan[batch.positions[best]]
             axes = " ".join(f"{name} {spec.row()[name]}" for name, _ in self._plan.job.grid)
             self._best = sign * float(values[best]), f"{spec.symbol} {axes}".strip()
 

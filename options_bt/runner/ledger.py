@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from options_bt.engine.metrics import METRICS
 from options_bt.errors import RunFolderError, StorageError
+from options_bt.job.planner import Plan
 from options_bt.job.spec import JobSpec
 from options_bt.runner.batch import Batch, Result, checksum
 from options_bt.runner.live import Live, Standing
@@ -209,10 +210,8 @@ class Ledger:
             live = structs.replace(live, flights=tuple(flight for flight in live.flights if flight.number not in ended))
         return Standing(live, symbols, int(peak), float(last))
 
-    def record(
-        self, batch: Batch, result: Result, jobs: Iterable[tuple[str, JobSpec]], live: Live | None = None
-    ) -> None:
-        """Enter the jobs of a finished batch, whose parts have to be on the disk, and how the run is going.
+    def record(self, batch: Batch, result: Result, plan: Plan, live: Live | None = None) -> None:
+        """Enter the jobs of a finished batch of a plan, whose parts have to be on the disk, and how the run is going.
 
         Raises
         ------
@@ -229,11 +228,11 @@ class Ledger:
                 batch.attempt,
                 batch.number,
                 now,
-                msgspec.json.encode(spec).decode() if index in result.errors else None,
+                msgspec.json.encode(plan[position]).decode() if index in result.errors else None,
                 result.errors.get(index),
                 result.metrics[index * width : (index + 1) * width],
             )
-            for index, (position, (job, spec)) in enumerate(zip(batch.positions, jobs, strict=True))
+            for index, (position, job) in enumerate(zip(batch.positions, result.jobs, strict=True))
         ]
         checksums = map(checksum, (result.trades, result.equity))
         self._write(rows, (batch.number, batch.symbol, len(rows), result.seconds, now, result.peak, *checksums), live)

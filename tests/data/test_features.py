@@ -378,7 +378,8 @@ def test_nothing_from_after_a_day_changes_its_features(cut: int, with_closes: bo
 
 def test_closes_that_begin_later_change_nothing_before_them() -> None:
     days = [START + timedelta(days=number) for number in range(30)]
-    quotes = [quote(day, days[-1] + timedelta(days=9), 100.0, r, bid=5.0, ask=5.2) for day in days for r in ("put", "call")]
+    late, rights = days[-1] + timedelta(days=9), ("put", "call")
+    quotes = [quote(day, late, 100.0, right, bid=5.0, ask=5.2) for day in days for right in rights]
     without, later = Raw(quotes, [], []).table(), Raw(quotes, [(days[20], 120.0), (days[21], 126.0)], []).table()
     assert later[:20].equals(without[:20])
     assert without["return_1"][1:20].to_list() == [0.0] * 19

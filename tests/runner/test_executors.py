@@ -80,7 +80,7 @@ def misbehave(how: str) -> None:
 
 
 class Misbehaving(NamedTuple):
-    """What stands for the jobs of a task, and takes effect where it arrives."""
+    """What stands for the job file of a task, and takes effect where it arrives."""
 
     how: str
 
@@ -89,13 +89,13 @@ class Misbehaving(NamedTuple):
 
 
 def task(number: int, job: JobFile, market: Prepared, repeat: int = 1) -> Task:
-    plan = Plan(job)
-    specs = [spec for spec in plan if spec.symbol == "SPY"] * repeat
-    batch = Batch(number=number, symbol="SPY", positions=tuple(range(len(specs))))
+    positions = [position for position, spec in enumerate(Plan(job)) if spec.symbol == "SPY"] * repeat
+    batch = Batch(number=number, symbol="SPY", positions=tuple(positions))
     return Task(
         batch=batch,
         market=market.folder,
-        jobs=tuple((spec.id(market.fingerprint), spec) for spec in specs),
+        fingerprint=market.fingerprint,
+        job=job,
         tables=True,
     )
 
@@ -174,7 +174,7 @@ def test_a_killed_worker_loses_its_own_task_only(with_workers: Executor, job: Jo
 def test_a_worker_that_hangs_or_dies_is_replaced(
     with_workers: Executor, job: JobFile, market: Prepared, how: str
 ) -> None:
-    bad = structs.replace(task(1, job, market), jobs=Misbehaving(how))
+    bad = structs.replace(task(1, job, market), job=Misbehaving(how))
     with_workers.submit(bad)
     with_workers.submit(task(2, job, market))
     events = until(with_workers, 1 if how == "hang" else 2)
@@ -194,7 +194,7 @@ def test_close_leaves_no_worker(name: str, cache: Path, job: JobFile, market: Pr
     before = set(_workers())
     executor = MAKERS[name](cache)
     executor.submit(task(1, job, market, repeat=3_000))
-    executor.submit(structs.replace(task(2, job, market), jobs=Misbehaving("hang")))
+    executor.submit(structs.replace(task(2, job, market), job=Misbehaving("hang")))
     workers = set(_workers()) - before
     assert len(workers) >= 2
     executor.close()

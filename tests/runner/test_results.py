@@ -49,9 +49,10 @@ def recorded(path: Path, plan: Plan, positions: list[int], failing: tuple[int, .
         if position in failing:
             metrics[:] = np.nan
             errors = {0: "Traceback\nBoom"}
-        result = Result(number=number, metrics=metrics.tobytes(), errors=errors, trades=b"", equity=b"", seconds=0.1)
+        jobs, rows = (f"id{position}",), metrics.tobytes()
+        result = Result(number=number, jobs=jobs, metrics=rows, errors=errors, trades=b"", equity=b"", seconds=0.1)
         batch = Batch(number=number, symbol=plan[position].symbol, positions=(position,))
-        ledger.record(batch, result, [(f"id{position}", plan[position])])
+        ledger.record(batch, result, plan)
     return ledger
 
 
