@@ -287,8 +287,8 @@ class Schedule:
     def _size(self) -> int:
         if not self._seconds_per_job:
             return FIRST_BATCH
-        # Towards the end batches get small, so that the workers finish together.
-        fair = ceil(self._waiting / (2 * self.slots))
+        # Towards the end batches get small, so that the workers finish together; one has nobody to wait for.
+        fair = ceil(self._waiting / (2 * self.slots)) if self.slots > 1 else self._waiting
         return max(1, min(int(BATCH_SECONDS / self._seconds_per_job), fair, LARGEST_BATCH))
 
     def _batch(self, symbol: str, positions: tuple[int, ...]) -> Batch:
