@@ -19,7 +19,7 @@ _STEPS = 100
 _PRECISION = 1e-9
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")  # no exception: the kernel could not raise it
 def black_scholes(
     right: int, spot: float, strike: float, years: float, volatility: float
 ) -> tuple[float, float, float]:
@@ -47,7 +47,7 @@ def black_scholes(
     return spot * delta - strike * sign * _normal_cdf(sign * (d1 - deviation)), delta, vega
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _normal_cdf(x: float) -> float:
     return erfc(-x / sqrt(2.0)) / 2
 

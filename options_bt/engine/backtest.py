@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from options_bt.data.market import Market
 from options_bt.engine.encoding import encoded
 from options_bt.engine.entry_days import arms_of_days
-from options_bt.engine.kernel import simulate
-from options_bt.engine.metrics import METRICS, write_metrics
+from options_bt.engine.metrics import METRICS, all_metrics
+from options_bt.engine.native import simulate
 from options_bt.engine.records import POSITION, POSITION_WORDS, STATE, TRADE, TRADE_WORDS, Records
 from options_bt.job.spec import JobSpec
 
@@ -162,9 +162,7 @@ def _run(
         margin,
     )
     span = int(day[-1] - day[0]) if len(day) else 0
-    metrics = np.empty((len(specs), len(METRICS)))
-    write_metrics(states, jobs, equity, span, metrics)
-    return day, equity, metrics
+    return day, equity, all_metrics(states, jobs, equity, span)
 
 
 def metrics_row(metrics: NDArray[np.float64]) -> dict[str, float | None]:

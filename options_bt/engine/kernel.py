@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from options_bt.data.market import Chain
 from options_bt.engine.compiling import kernel_part
 from options_bt.engine.legs import pick
-from options_bt.engine.metrics import tally
+from options_bt.engine.measures import tally
 from options_bt.engine.positions import (
     any_assigned,
     assignment_cost,
@@ -39,10 +39,6 @@ from options_bt.engine.records import (
     Arms,
     Records,
 )
-
-COMPILED_WITH = "01b8a278e0a4cfab"
-"""Hash of the modules that this one compiles in: numba compiles it anew when it changes, but not when they do."""
-
 
 DAYS_AT_ONCE = 16
 """Days that one backtest goes through before the next: their quotes are still in a cache for those that follow."""

@@ -29,9 +29,6 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "69026810aaef7eca"
-"""Hash of records.py, as in kernel.py."""
-
 
 @kernel_part
 def fill(mid: float, half_spread: float, slippage: float, side: float) -> float:

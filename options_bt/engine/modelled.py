@@ -11,9 +11,6 @@ from options_bt.engine.records import NOT_FOUND, PUT, Records
 
 LEAST_HALF_SPREAD = 0.01
 
-COMPILED_WITH = "ceb90de9beabb1f4"
-"""Hash of the modules that this one compiles in, as in kernel.py."""
-
 
 @kernel_part
 def first_from(quotes: Records, low: int, high: int, strike: float) -> int:

@@ -24,9 +24,6 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "c78cddd1e7649c29"
-"""Hash of the modules that this one compiles in, as in kernel.py."""
-
 
 @kernel_part
 def revalue(legs: Records, position: Records) -> None:

@@ -113,7 +113,7 @@ def engine_check() -> Check:
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return warning("engine", "runs as plain Python, hundreds of times slower; unset NUMBA_DISABLE_JIT")
     try:
-        from options_bt.engine.warm_up import is_compiled
+        from options_bt.engine.native import is_compiled
 
         compiled = is_compiled()
     except (RuntimeError, OSError) as error:  # numba's, where it finds no folder for the compiled code

@@ -10,7 +10,7 @@ from pathlib import Path
 from options_bt.data.cache import Cache
 from options_bt.data.prepare import Prepared, covered_years, missing_data, prepared, pull
 from options_bt.data.source import Source, open_source, require_symbols
-from options_bt.engine.warm_up import warm_up
+from options_bt.engine.native import warm_up
 from options_bt.errors import RunFolderError, SourceError
 from options_bt.job.planner import Plan
 from options_bt.job.predicates import history_columns

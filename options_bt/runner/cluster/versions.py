@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 
 from options_bt.data.market import MARKET_FORMAT
-from options_bt.engine import kernel
+from options_bt.engine.native import source_hash
 from options_bt.job.spec import SEMANTICS_VERSION
 
 
@@ -16,7 +16,7 @@ def versions() -> dict[str, str]:
     return packages | {
         "semantics": str(SEMANTICS_VERSION),
         "market format": str(MARKET_FORMAT),
-        "engine": kernel.COMPILED_WITH,  # two checkouts of one version may differ
+        "engine": source_hash(),  # two checkouts of one version may differ
     }
 
 

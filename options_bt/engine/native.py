@@ -1,0 +1,200 @@
+"""The compiled kernel: numba makes its machine code once a machine, and llvmlite alone loads it.
+
+Importing numba takes longer than a grid of backtests, and 60 MB in each worker; so a run that finds the machine code of
+its very sources does without.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from options_bt.data.market import Chain
+from options_bt.engine.records import Arms, Records
+from options_bt.errors import StorageError
+from options_bt.storage import write_atomically
+
+logger = logging.getLogger(__name__)
+
+_PACKAGE = Path(__file__).parents[1]
+_ARGUMENTS = {"simulate": 29, "measure": 8}
+"""How many addresses and counts each entry point takes, all of them of eight bytes."""
+_SOURCES = ("data/black_scholes.py", "data/market.py", "job/strategies.py")
+
+
+class Entry(NamedTuple):
+    """An entry point of the kernel: its name within its machine code."""
+
+    name: str
+    code: bytes
+
+
+def simulate(
+    chain: Chain,
+    jobs: Records,
+    arms: Arms,
+    arm_today: NDArray[np.int64],
+    first: int,
+    states: Records,
+    book: NDArray[np.int64],
+    positions: Records,
+    words: NDArray[np.int64],
+    trades: NDArray[np.int64],
+    equity: NDArray[np.float64],
+    open_positions: NDArray[np.int32],
+    margin: NDArray[np.float64],
+) -> None:
+    """Run `kernel.simulate`, compiled."""
+    if not _compiles():
+        from options_bt.engine.kernel import simulate as interpreted
+
+        with np.errstate(all="ignore"):  # as compiled
+            interpreted(
+                chain,
+                jobs.view(np.recarray),
+                arms,
+                arm_today,
+                first,
+                states.view(np.recarray),
+                book,
+                positions.view(np.recarray),
+                words,
+                trades,
+                equity,
+                open_positions,
+                margin,
+            )
+        return
+    sized = [part for array in (*chain, jobs, *arms) for part in (_address(array), len(array))]
+    written = (_address(trades), _address(equity), _address(open_positions), _address(margin))
+    places = (_address(states), _address(book), _address(positions), _address(words), len(book))
+    _functions()["simulate"](*sized, _address(arm_today), *arm_today.shape, first, *places, *written)
+
+
+def measure(
+    states: Records,
+    jobs: Records,
+    equity: NDArray[np.float64],
+    span: int,
+    returns: NDArray[np.float64],
+    metrics: NDArray[np.float64],
+) -> None:
+    """Run `measures.measure`, compiled."""
+    if not _compiles():
+        from options_bt.engine.measures import measure as interpreted
+
+        interpreted(states.view(np.recarray), jobs.view(np.recarray), equity, span, returns, metrics)
+        return
+    of_jobs = (_address(states), _address(jobs), len(jobs))
+    _functions()["measure"](*of_jobs, _address(equity), equity.shape[1], span, _address(returns), _address(metrics))
+
+
+def warm_up() -> None:
+    """Load the compiled engine, or compile it now if this machine has not yet."""
+    if _compiles():
+        _functions()
+
+
+def is_compiled() -> bool:
+    """Tell whether the engine needs no compiling any more."""
+    return not _compiles() or any(path.is_file() for path in _places())
+
+
+def _compiles() -> bool:
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
+
+
+def _address(array: NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+@cache
+def _functions() -> dict[str, Callable[..., None]]:
+    """Give the entry points, each as a function of addresses and counts."""
+    entries = _entries()
+    return {
+        what: ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)(_loaded(entries[what]))
+        for what, arguments in _ARGUMENTS.items()
+    }
+
+
+def _loaded(entry: Entry) -> int:
+    """Give the address of an entry point."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    machine = binding.Target.from_default_triple().create_target_machine()
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+    engine.add_object_file(binding.ObjectFileRef.from_data(entry.code))
+    engine.finalize_object()
+    _kept.append(engine)
+    address: int = engine.get_function_address(entry.name)
+    return address
+
+
+_kept: list[Any] = []
+"""What holds the machine code."""
+
+
+def _entries() -> dict[str, Entry]:
+    """Give the entry points: from the file of this machine, or compiled now and kept for the next process."""
+    places = _places()
+    for path in places:
+        try:
+            return msgspec.msgpack.decode(path.read_bytes(), type=dict[str, Entry])
+        except (OSError, msgspec.DecodeError):
+            continue
+    logger.info("Compiling the engine for this machine; it takes about half a minute and happens once")
+    from options_bt.engine.entries import entries
+
+    compiled = entries()
+    for path in places:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, msgspec.msgpack.encode(compiled))
+            break
+        except (OSError, StorageError):  # a package that somebody else has installed
+            continue
+    return compiled
+
+
+def _places() -> list[Path]:
+    """Give where the machine code may lie: beside the sources, else with the user's other caches."""
+    name = f"kernel-{_key()}.msgpack"
+    if given := os.environ.get("NUMBA_CACHE_DIR"):
+        return [Path(given) / name]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return [Path(__file__).parent / "__pycache__" / name, home / "options-bt" / name]
+
+
+@cache
+def _key() -> str:
+    """Give what machine code is good for: these sources, this compiler and this processor."""
+    from llvmlite import binding
+
+    about = [version("numba"), version("llvmlite"), np.__version__, sys.version, binding.get_host_cpu_name()]
+    return _hash(*about, binding.get_host_cpu_features().flatten(), source_hash())
+
+
+def source_hash() -> str:
+    """Give a hash of the engine's sources: where it is the same, backtests are the same."""
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), *(_PACKAGE / name for name in _SOURCES)]
+    return _hash(*(path.read_text() for path in sources))
+
+
+def _hash(*texts: str) -> str:
+    return sha256("\n".join(texts).encode()).hexdigest()[:16]
