@@ -1,7 +1,7 @@
 """How time and memory grow with jobs, symbols, quotes a day and workers: `make bench-growth`.
 
-Saves benchmarks/growth.csv, a picture of each axis in docs/images, and their summary in docs/performance.md. The largest
-sizes are arguments.
+Saves growth.csv and growth.md beside itself, a picture of each axis in docs/images, and the summary in
+docs/performance.md. The largest sizes are arguments.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from options_bt.report.images import draw
 from options_bt.report.parts import Chart
 
 POINTS = ROOT / "benchmarks" / "growth.csv"
+TEXT = ROOT / "benchmarks" / "growth.md"
 IMAGES = ROOT / "docs" / "images"
 JOBS = tuple(10**power for power in range(2, 7))
 COUNTS = (1, 5, 20, 100, 500)
@@ -44,8 +45,9 @@ AXES = {
 class Point(NamedTuple):
     """One measurement: seconds from the shell to the results, and memory in MB.
 
-    `peak` is what the coordinator held at most, `whole` that of all processes together, what they share divided;
-    `first` and `last` are the backtests a second of the first and the last tenth of the run, NaN where it is short.
+    `peak` is what the coordinator held at most until the results were written, `whole` what all processes together
+    held, to the end of the report, what they share divided; `first` and `last` are the backtests a second of the first
+    and the last tenth of the run, NaN where it is short.
     """
 
     axis: str
@@ -61,13 +63,13 @@ def ran(axis: str, size: int, job: Path, folder: Path, workers: int) -> Point:
     """Measure a run."""
     told, written = run(job, folder, workers)
     rates = tenths(folder / "runs" / job.stem / "ledger.sqlite")
-    return Point(axis, size, written, told.peak / MB, told.whole / MB, *rates)
+    return Point(axis, size, written, told.peak(written) / MB, told.whole / MB, *rates)
 
 
 def pulled(axis: str, size: int, job: Path, folder: Path) -> Point:
     """Measure the pull of a job's data, and the build of its markets."""
     told = observed([OPTIONS_BT, "data", "pull", str(job)], folder)
-    return Point(axis, size, told.seconds, told.peak / MB, told.whole / MB)
+    return Point(axis, size, told.seconds, told.peak() / MB, told.whole / MB)
 
 
 def points(folder: Path, jobs: int, symbols: int, rows: int, workers: int) -> Iterator[Point]:
@@ -101,7 +103,7 @@ def summary(table: pl.DataFrame) -> str:
     for axis in AXES:
         if (line := _growth(axis, table.filter(pl.col("axis") == axis))) is not None:
             lines.append(line)
-    return "\n".join([*lines, "", machine(), ""])
+    return "\n".join([*lines, ""])
 
 
 def _growth(axis: str, table: pl.DataFrame) -> str | None:
@@ -158,13 +160,14 @@ def main() -> None:
             print(*point, flush=True)
             found.append(point)
     table = pl.DataFrame(found, orient="row", schema=list(Point._fields))
-    text = summary(table)
+    text = f"{summary(table)}\n{machine()}\n"
     print(text, end="")
     if not sizes.dry:
         table.write_csv(POINTS, float_precision=3)
         IMAGES.mkdir(exist_ok=True)
         axes = [axis for axis in AXES if table.filter(pl.col("axis") == axis).height]
         draw([chart(axis, table.filter(pl.col("axis") == axis)) for axis in axes], IMAGES, "svg")
+        TEXT.write_text(f"# What `make bench-growth` measured\n\n{text}")
         put_into_page("growth", text)
 
 

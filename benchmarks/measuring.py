@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from math import nan
+from math import inf, nan
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 OPTIONS_BT = str(Path(sys.executable).parent / "options-bt")
 LOOK_SECONDS = 0.02
 FULL_LOOK_SECONDS = 0.3  # what a process shares is counted page by page
+SHORT_SECONDS = 5.0
 MB = 1_000_000
 
 
@@ -37,8 +38,8 @@ class Observed(NamedTuple):
     Attributes
     ----------
     seconds : float
-    peak : int
-        Most bytes that the process itself held in memory.
+    held : tuple of (float, int)
+        Seconds since it began, and the bytes of memory that the process itself held.
     whole : int
         Most bytes that it and the processes below it held; what they share is divided among them.
     below : int
@@ -46,9 +47,13 @@ class Observed(NamedTuple):
     """
 
     seconds: float
-    peak: int
+    held: tuple[tuple[float, int], ...]
     whole: int
     below: int
+
+    def peak(self, until: float = inf) -> int:
+        """Give the most bytes that the process itself held, in all or until so many seconds."""
+        return max((held for when, held in self.held if when <= until), default=0)
 
 
 def seconds(action: Callable[[], object], goes: int = 5) -> float:
@@ -70,14 +75,14 @@ def observed(command: Sequence[str], folder: Path) -> Observed:
         With what it said, when it fails.
     """
     places = {"OPTIONS_BT_RUNS": str(folder / "runs"), "OPTIONS_BT_CACHE": str(folder / "cache")}
-    peak = whole = below = 0
+    held, whole, below = [], 0, 0
     looked = 0.0
     with TemporaryFile() as said:
         started = time.perf_counter()
         process = psutil.Popen(command, cwd=ROOT, env=os.environ | places, stdout=said, stderr=said)
         while process.poll() is None:
             with suppress(psutil.Error):  # it has ended
-                peak = max(peak, process.memory_info().rss)
+                held.append((time.perf_counter() - started, process.memory_info().rss))
                 if time.perf_counter() - looked > FULL_LOOK_SECONDS:
                     looked = time.perf_counter()
                     own, *others = [each.memory_full_info() for each in (process, *process.children(recursive=True))]
@@ -88,7 +93,7 @@ def observed(command: Sequence[str], folder: Path) -> Observed:
         if process.returncode:
             said.seek(0)
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read().decode()}")
-    return Observed(took, peak, whole, below)
+    return Observed(took, tuple(held), whole, below)
 
 
 def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:
@@ -101,13 +106,13 @@ def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:
 def tenths(ledger: Path) -> tuple[float, float]:
     """Give the backtests a second of the first and of the last tenth of a run, by when its batches ended.
 
-    NaN where a tenth is less than a batch. The first batch is not counted: the workers start before it.
+    NaN for a run of a few seconds. The first batch is not counted: the workers start before it.
     """
     with sqlite3.connect(ledger) as connection:
         batches = connection.execute("SELECT finished, jobs FROM batch ORDER BY finished").fetchall()
     ended, done = np.array([finished for finished, _ in batches]), np.cumsum([jobs for _, jobs in batches])
     first, last = np.searchsorted(done, (done[-1] / 10, 9 * done[-1] / 10))
-    if not 0 < first <= last < len(done) - 1:
+    if ended[-1] - ended[0] < SHORT_SECONDS or not 0 < first <= last < len(done) - 1:
         return nan, nan
     at_first = (done[first] - done[0]) / (ended[first] - ended[0])
     return float(at_first), float((done[-1] - done[last]) / (ended[-1] - ended[last]))
