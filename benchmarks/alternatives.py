@@ -104,7 +104,7 @@ def alternative_rows(folder: Path, count: int, many: int, python: str) -> list[R
 
 def _row(what: str, jobs: int, told: Observed, slowest: float) -> Row:
     rate = jobs / told.seconds
-    figure = f"{rate:,.1f} a second, {told.whole / MB:,.0f} MB at most"
+    figure = f"{rate:,.1f} a second, {told.peak('whole') / MB:,.0f} MB at most"
     return Row(f"{jobs:,} backtests of one year: {what}", f"{slowest * rate:,.1f} times as fast", figure)
 
 

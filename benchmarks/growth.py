@@ -43,11 +43,10 @@ AXES = {
 
 
 class Point(NamedTuple):
-    """One measurement: seconds from the shell to the results, and memory in MB.
+    """One measurement: seconds from the shell to the written results, and the most memory until then in MB.
 
-    `peak` is what the coordinator held at most until the results were written, `whole` what all processes together
-    held, to the end of the report, what they share divided; `first` and `last` are the backtests a second of the first
-    and the last tenth of the run, NaN where it is short.
+    `peak` is what the coordinator held, `whole` what all processes held together, with what they share divided;
+    `first` and `last` are the backtests a second of the first and the last tenth of the run, NaN where it is short.
     """
 
     axis: str
@@ -63,13 +62,14 @@ def ran(axis: str, size: int, job: Path, folder: Path, workers: int) -> Point:
     """Measure a run."""
     told, written = run(job, folder, workers)
     rates = tenths(folder / "runs" / job.stem / "ledger.sqlite")
-    return Point(axis, size, written, told.peak(written) / MB, told.whole / MB, *rates)
+    peak, whole = told.peak(until=written) / MB, told.peak("whole", written) / MB
+    return Point(axis, size, written, peak, whole, *rates)
 
 
 def pulled(axis: str, size: int, job: Path, folder: Path) -> Point:
     """Measure the pull of a job's data, and the build of its markets."""
     told = observed([OPTIONS_BT, "data", "pull", str(job)], folder)
-    return Point(axis, size, told.seconds, told.peak() / MB, told.whole / MB)
+    return Point(axis, size, told.seconds, told.peak() / MB, told.peak("whole") / MB)
 
 
 def points(folder: Path, jobs: int, symbols: int, rows: int, workers: int) -> Iterator[Point]:
@@ -116,6 +116,8 @@ def _growth(axis: str, table: pl.DataFrame) -> str | None:
         f"{new.seconds / old.seconds:.2f} times (as the power {log(new.seconds / old.seconds) / log(by):.2f}), "
         f"the coordinator's memory {new.peak / old.peak:.2f} times."
     )
+    if axis == "workers":
+        line += f" Each further process took {(new.whole - old.whole) / (new.size - old.size):.0f} MB."
     if not isnan(new.first):
         line += f" The last tenth went at {new.last / new.first:.2f} times the speed of the first."
     return line

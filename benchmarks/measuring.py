@@ -11,7 +11,7 @@ from contextlib import suppress
 from math import inf, nan
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import psutil
@@ -32,28 +32,36 @@ class Row(NamedTuple):
     figure: str
 
 
-class Observed(NamedTuple):
-    """What a command took.
+class Look(NamedTuple):
+    """What a process and those below it held in memory at a moment, in bytes.
 
     Attributes
     ----------
-    seconds : float
-    held : tuple of (float, int)
-        Seconds since it began, and the bytes of memory that the process itself held.
+    when : float
+        Seconds since it began.
+    own : int
+        What the process itself held.
     whole : int
-        Most bytes that it and the processes below it held; what they share is divided among them.
+        What all of them held; what they share is divided among them. Zero where it was not looked at.
     below : int
-        Most bytes that the processes below it had for themselves, all of them together.
+        What the processes below it had for themselves. Zero where it was not looked at.
     """
 
-    seconds: float
-    held: tuple[tuple[float, int], ...]
-    whole: int
-    below: int
+    when: float
+    own: int
+    whole: int = 0
+    below: int = 0
 
-    def peak(self, until: float = inf) -> int:
-        """Give the most bytes that the process itself held, in all or until so many seconds."""
-        return max((held for when, held in self.held if when <= until), default=0)
+
+class Observed(NamedTuple):
+    """What a command took."""
+
+    seconds: float
+    looks: tuple[Look, ...]
+
+    def peak(self, of: Literal["own", "whole", "below"] = "own", until: float = inf) -> int:
+        """Give the most bytes of a kind, in all or until so many seconds."""
+        return max((getattr(look, of) for look in self.looks if look.when <= until), default=0)
 
 
 def seconds(action: Callable[[], object], goes: int = 5) -> float:
@@ -75,25 +83,30 @@ def observed(command: Sequence[str], folder: Path) -> Observed:
         With what it said, when it fails.
     """
     places = {"OPTIONS_BT_RUNS": str(folder / "runs"), "OPTIONS_BT_CACHE": str(folder / "cache")}
-    held, whole, below = [], 0, 0
+    looks: list[Look] = []
     looked = 0.0
     with TemporaryFile() as said:
         started = time.perf_counter()
         process = psutil.Popen(command, cwd=ROOT, env=os.environ | places, stdout=said, stderr=said)
         while process.poll() is None:
+            when = time.perf_counter() - started
             with suppress(psutil.Error):  # it has ended
-                held.append((time.perf_counter() - started, process.memory_info().rss))
-                if time.perf_counter() - looked > FULL_LOOK_SECONDS:
-                    looked = time.perf_counter()
-                    own, *others = [each.memory_full_info() for each in (process, *process.children(recursive=True))]
-                    whole = max(whole, own.pss + sum(other.pss for other in others))
-                    below = max(below, sum(other.uss for other in others))
+                if when - looked > FULL_LOOK_SECONDS:
+                    looked = when
+                    looks.append(_full_look(process, when))
+                else:
+                    looks.append(Look(when, process.memory_info().rss))
             time.sleep(LOOK_SECONDS)
         took = time.perf_counter() - started
         if process.returncode:
             said.seek(0)
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read().decode()}")
-    return Observed(took, tuple(held), whole, below)
+    return Observed(took, tuple(looks))
+
+
+def _full_look(process: psutil.Process, when: float) -> Look:
+    own, *others = [each.memory_full_info() for each in (process, *process.children(recursive=True))]
+    return Look(when, own.rss, own.pss + sum(other.pss for other in others), sum(other.uss for other in others))
 
 
 def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:

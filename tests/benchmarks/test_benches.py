@@ -15,7 +15,7 @@ from benchmarks.grid import grid_rows
 from benchmarks.growth import AXES, Point, chart, points, summary
 from benchmarks.kernel import kernel_rows, yardstick_rows
 from benchmarks.market import market_rows
-from benchmarks.measuring import Observed, Row
+from benchmarks.measuring import Look, Observed, Row
 from benchmarks.plain import Rules
 from benchmarks.sweep import sweep_file, sweep_rows
 from options_bt.job.load import load_job
@@ -85,8 +85,8 @@ def test_growth_is_told_as_a_power() -> None:
 
 
 def test_a_peak_may_be_asked_for_until_a_moment() -> None:
-    told = Observed(2.0, ((0.1, 5), (1.0, 7), (1.5, 9)), 0, 0)
-    assert (told.peak(), told.peak(1.2), told.peak(0.0)) == (9, 7, 0)
+    told = Observed(2.0, (Look(0.1, 5, 50), Look(1.0, 7, 60), Look(1.5, 9)))
+    assert (told.peak(), told.peak(until=1.2), told.peak(until=0.0), told.peak("whole")) == (9, 7, 0, 60)
 
 
 def test_only_what_stands_between_the_marks_is_replaced(tmp_path: Path) -> None:
