@@ -105,12 +105,8 @@ def sweep_rows(folder: Path, jobs: int) -> list[Row]:
         row("the same, to its end, with the report", two.seconds),
         row("`options-bt run` with one worker, from the shell to the written results", one_written),
         Row("two workers against one, to the written results", f"{one_written / two_written:.2f} times as fast", ""),
-        memory(
-            "most memory of the coordinator of two workers, until the results were written", two.peak(until=two_written)
-        ),
+        memory("the coordinator of two workers at most, until the results were written", two.peak(until=two_written)),
         memory("the same, to its end, with the report", two.peak()),
-        memory("what each of the two workers had for itself", two.peak("below") / 2),
-        memory(
-            "most memory of the one process of one worker, until the results were written", one.peak(until=one_written)
-        ),
+        memory("what each of the two workers had for itself at most", two.peak("below") / 2),
+        memory("the one process of one worker at most, until the results were written", one.peak(until=one_written)),
     ]
