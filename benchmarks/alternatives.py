@@ -143,6 +143,7 @@ def _job_file(folder: Path, rules: Sequence[Rules], jobs: int) -> Path:
         "strategy": _strategy(),
         "grid": {"delta": deltas, "exit_dte": days, "slippage": [0.5 * n / slippages for n in range(1, slippages + 1)]},
         "params": _params(),
+        "run": {"keep": "metrics"},
     }
     path = folder / f"alternatives-{jobs}.yaml"
     path.write_text(yaml.safe_dump(described, sort_keys=False))
