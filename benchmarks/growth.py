@@ -109,18 +109,29 @@ def summary(table: pl.DataFrame) -> str:
 def _growth(axis: str, table: pl.DataFrame) -> str | None:
     if table.height < 2:
         return None
+    if axis == "workers":
+        return _workers(table)
     old, new = (Point(*row) for row in table.tail(2).iter_rows())
     by = new.size / old.size
     line = (
-        f"- **{axis}** ({AXES[axis]}): from {old.size:,} to {new.size:,}, {by:.0f} times as many, the time grew "
+        f"- **{axis}** ({AXES[axis]}): from {old.size:,} to {new.size:,}, {by:g} times as many, the time grew "
         f"{new.seconds / old.seconds:.2f} times (as the power {log(new.seconds / old.seconds) / log(by):.2f}), "
         f"the coordinator's memory {new.peak / old.peak:.2f} times."
     )
-    if axis == "workers":
-        line += f" Each further process took {(new.whole - old.whole) / (new.size - old.size):.0f} MB."
     if not isnan(new.first):
         line += f" The last tenth went at {new.last / new.first:.2f} times the speed of the first."
     return line
+
+
+def _workers(table: pl.DataFrame) -> str:
+    one, *others = (Point(*row) for row in table.iter_rows())
+    line = f"- **workers** ({AXES['workers']}): " + ", ".join(
+        f"{point.size} were {one.seconds / point.seconds:.2f} times as fast as one" for point in others
+    )
+    if len(others) > 1:  # one worker is in the coordinator's own process
+        few, many = others[0], others[-1]
+        line += f". Each process above {few.size} took {(many.whole - few.whole) / (many.size - few.size):.0f} MB"
+    return f"{line}."
 
 
 def chart(axis: str, table: pl.DataFrame) -> Chart:
@@ -162,15 +173,22 @@ def main() -> None:
             print(*point, flush=True)
             found.append(point)
     table = pl.DataFrame(found, orient="row", schema=list(Point._fields))
+    if sizes.dry:
+        print(summary(table), end="")
+    else:
+        table.write_csv(POINTS, float_precision=3)
+        save(pl.read_csv(POINTS))
+
+
+def save(table: pl.DataFrame) -> None:
+    """Print and save what is told of the saved points, and their pictures."""
     text = f"{summary(table)}\n{machine()}\n"
     print(text, end="")
-    if not sizes.dry:
-        table.write_csv(POINTS, float_precision=3)
-        IMAGES.mkdir(exist_ok=True)
-        axes = [axis for axis in AXES if table.filter(pl.col("axis") == axis).height]
-        draw([chart(axis, table.filter(pl.col("axis") == axis)) for axis in axes], IMAGES, "svg")
-        TEXT.write_text(f"# What `make bench-growth` measured\n\n{text}")
-        put_into_page("growth", text)
+    TEXT.write_text(f"# What `make bench-growth` measured\n\n{text}")
+    put_into_page("growth", text)
+    IMAGES.mkdir(exist_ok=True)
+    axes = [axis for axis in AXES if table.filter(pl.col("axis") == axis).height]
+    draw([chart(axis, table.filter(pl.col("axis") == axis)) for axis in axes], IMAGES, "svg")
 
 
 if __name__ == "__main__":
