@@ -135,22 +135,22 @@ def _workers(table: pl.DataFrame) -> str:
 
 
 def chart(axis: str, table: pl.DataFrame) -> Chart:
-    """Give time and memory of an axis by size, both logarithmic, beside a line of what is linear."""
+    """Give time, logarithmic, and memory of an axis by size, beside a line of what is linear."""
     sizes, seconds = table["size"].to_list(), table["seconds"].to_list()
     trace = {"type": "scatter", "x": sizes}
     straight = [seconds[-1] * size / sizes[-1] for size in sizes]
     data = [
         trace | {"y": seconds, "name": "seconds", "mode": "lines+markers"},
         trace | {"y": straight, "name": "linear", "mode": "lines", "line": {"dash": "dot", "color": "#888"}},
-        trace | {"y": table["peak"].to_list(), "name": "MB", "mode": "lines+markers", "yaxis": "y2"},
+        trace | {"y": table["peak"].to_list(), "name": "MB of the coordinator", "mode": "lines+markers", "yaxis": "y2"},
     ]
     layout = {
         "height": 320,
         "margin": {"l": 60, "r": 60, "t": 20, "b": 50},
         "plot_bgcolor": "white",
-        "xaxis": {"type": "log", "title": {"text": AXES[axis]}, "gridcolor": "#ddd"},
-        "yaxis": {"type": "log", "title": {"text": "seconds"}, "gridcolor": "#ddd"},
-        "yaxis2": {"type": "log", "title": {"text": "MB of the coordinator"}, "overlaying": "y", "side": "right"},
+        "xaxis": {"type": "log", "title": {"text": AXES[axis]}, "gridcolor": "#ddd", "tickvals": sizes},
+        "yaxis": {"type": "log", "title": {"text": "seconds"}, "gridcolor": "#ddd", "dtick": 1},
+        "yaxis2": {"title": {"text": "MB"}, "overlaying": "y", "side": "right", "rangemode": "tozero"},
         "legend": {"orientation": "h", "y": 1.1},
     }
     figure = {"data": data, "layout": layout}
