@@ -150,7 +150,13 @@ def chart(axis: str, table: pl.DataFrame) -> Chart:
         "plot_bgcolor": "white",
         "xaxis": {"type": "log", "title": {"text": AXES[axis]}, "gridcolor": "#ddd", "tickvals": sizes},
         "yaxis": {"type": "log", "title": {"text": "seconds"}, "gridcolor": "#ddd", "dtick": 1},
-        "yaxis2": {"title": {"text": "MB"}, "overlaying": "y", "side": "right", "rangemode": "tozero"},
+        "yaxis2": {
+            "title": {"text": "MB"},
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+            "tickmode": "auto",
+        },
         "legend": {"orientation": "h", "y": 1.1},
     }
     figure = {"data": data, "layout": layout}
