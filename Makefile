@@ -16,7 +16,7 @@ setup: .venv/.installed ## make .venv with options-bt and what its tests need
 		|| { echo "options-bt needs Python 3.11 or newer; name one: make setup PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv .venv \
 		|| { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[report,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dask,report,test]'
 	@touch $@
 
 grid: setup ## 4 symbols x 5 deltas x 3 DTE ranges = 60 backtests

@@ -19,6 +19,11 @@ from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
 
 DENSE = "demo?profile=dense"
+HUNDRED = (
+    "delta=[0.12, 0.15, 0.18, 0.20, 0.22, 0.25, 0.28, 0.30, 0.32, 0.35]",
+    "dte=[21-30, 30-45, 45-60, 25-40, 35-50, 20-50, 30-60, 40-60, 21-45, 28-42]",
+)
+"""A grid of a hundred jobs."""
 
 
 def market_of(text: str, plan: Plan, cache: Path) -> Market:
@@ -38,7 +43,8 @@ def yardstick_rows(cache: Path, quick: bool = False) -> list[Row]:
     quick : bool
         Take the last two years only.
     """
-    plan = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"], overrides=["unquoted=hold"], quick=quick))
+    overrides = ["unquoted=hold", *HUNDRED]
+    plan = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"], overrides=overrides, quick=quick))
     market = market_of(DENSE, plan, cache)
     for spec in plan:
         outcome = run_backtest(spec, market)
@@ -51,7 +57,7 @@ def yardstick_rows(cache: Path, quick: bool = False) -> list[Row]:
             raise SystemExit("the yardstick makes other trades than the engine")
     specs = list(plan)
     alone = seconds(lambda: [yardstick(spec, market) for spec in specs])
-    single = seconds(lambda: [run_backtest(spec, market) for spec in specs])
+    single = seconds(lambda: [run_backtest(spec, market).metrics for spec in specs])
     together = seconds(lambda: run_metrics(specs, market))
 
     def row(what: str, took: float) -> Row:

@@ -22,6 +22,7 @@ from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
 from options_bt.job.reading import read_job
 from options_bt.job.schema import JobFile
+from options_bt.runner.place import Scheduler, executor_at
 from options_bt.runner.run import run_job
 
 __all__ = ["Backtest", "backtest", "load_job", "open_run", "plan", "run"]
@@ -64,6 +65,8 @@ def run(
     fresh: bool = False,
     resume_failed: bool = False,
     max_failures: int | str | None = None,
+    executor: str = "local",
+    scheduler: str | None = None,
     runs: str | Path | None = None,
     cache: str | Path | None = None,
 ) -> Run:
@@ -83,6 +86,10 @@ def run(
         Run the jobs again that failed before.
     max_failures : int or str, optional
         Give up when more jobs fail than this number, or than this share of the plan, as in ``5%``; never by default.
+    executor : 'local' or 'dask'
+        Where: in processes of this machine, or on a Dask cluster.
+    scheduler : str, optional
+        Address of that cluster's scheduler; without one a cluster is started on this machine.
     runs, cache : str or Path, optional
         As `runs_folder` and `cache_folder` have it.
 
@@ -113,6 +120,7 @@ def run(
         fresh=fresh,
         resume_failed=resume_failed,
         max_failures=max_failures,
+        make_executor=executor_at(executor, Scheduler(address=scheduler), cache_folder(cache)),
         shown=False,
     )
     return open_run(summary.path, cache)

@@ -69,9 +69,10 @@ def live(**changes: Any) -> Live:
 def record(ledger: Ledger, number: int, *positions: int, failed: bool = False, told: Live | None = None) -> None:
     """Enter a batch of jobs of `FOUR`."""
     plan = Plan(FOUR)
-    jobs = [(f"job{position}", plan[position]) for position in positions]
+    jobs = tuple(f"job{position}" for position in positions)
     result = Result(
         number=number,
+        jobs=jobs,
         metrics=np.full((len(jobs), len(METRICS)), np.nan).tobytes(),
         errors=dict.fromkeys(range(len(jobs)), "Boom") if failed else {},
         trades=b"",
@@ -79,7 +80,7 @@ def record(ledger: Ledger, number: int, *positions: int, failed: bool = False, t
         seconds=0.5,
         peak=100_000_000 + number,
     )
-    ledger.record(Batch(number=number, symbol=jobs[0][1].symbol, positions=positions), result, jobs, told)
+    ledger.record(Batch(number=number, symbol=plan[positions[0]].symbol, positions=positions), result, plan, told)
 
 
 @contextmanager

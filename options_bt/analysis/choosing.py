@@ -81,7 +81,7 @@ def window_results(run: Run) -> WindowResults:
 def _combinations(plan: Plan) -> pl.DataFrame:
     numbers = np.arange(plan.per_span)
     columns = plan_columns(plan, numbers)
-    axes = {name: pl.Series(columns[name], dtype=PARAMETER_TYPES[name]) for name, _ in plan.job.grid}
+    axes = {name: columns[name] for name, _ in plan.job.grid}
     return pl.DataFrame({"combination": numbers} | axes)
 
 

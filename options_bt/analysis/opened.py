@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ from options_bt.runner.recompute import MOST, recomputed
 from options_bt.runner.results import results_table
 
 Table = Literal["trades", "equity"]
+_MOST_HINTED = 10_000  # ids among which the nearest is looked for
 _TABLES = {"trades": trades_table, "equity": equity_table}
 
 
@@ -45,6 +47,7 @@ class Run:
         self._cache = cache
         self.path = path
         self.info: RunInfo = self._folder.info()
+        self._standing: pl.LazyFrame | None = None
 
     @property
     def job(self) -> JobFile:
@@ -76,10 +79,18 @@ class Run:
 
     def scan_results(self) -> pl.LazyFrame:
         """Give `results` unread, where only some rows or columns of very many are wanted."""
+        if self._standing is not None:
+            return self._standing
         if self._folder.results.is_file():
             return pl.scan_parquet(self._folder.results)
         with closing(self._ledger()) as ledger:
             return results_table(self.plan, ledger).lazy()
+
+    def as_it_stands(self) -> Run:
+        """Give this run with the results that it has now, also while it goes on."""
+        standing = copy(self)
+        standing._standing = self.scan_results()
+        return standing
 
     def trades(self, job: str | None = None) -> pl.DataFrame:
         """Give the trades of one job or of all, in the order of the plan and of their entry.
@@ -204,10 +215,10 @@ class Run:
             rows = ledger.places()
         return pl.DataFrame(rows, {"job": pl.String, "status": pl.String, "batch": pl.Int64}, orient="row")
 
-    def failures(self) -> list[Failure]:
-        """Give the jobs that failed, each with its spec and what happened."""
+    def failures(self, first: int | None = None) -> list[Failure]:
+        """Give the jobs that failed, or so many of them, each with its spec and what happened."""
         with closing(self._ledger()) as ledger:
-            return ledger.failures()
+            return ledger.failures(first)
 
     def job_id(self, start: str) -> str:
         """Give the whole id of a job from its first characters.
@@ -217,14 +228,15 @@ class Run:
         RunFolderError
             When no job or more than one begins so.
         """
-        jobs = self.scan_results().select("job").collect()["job"]
-        matches = jobs.filter(jobs.str.starts_with(start)).to_list()
+        jobs = self.scan_results().select("job")
+        matches = jobs.filter(pl.col("job").str.starts_with(start)).collect()["job"].to_list()
         if len(matches) == 1:
             return str(matches[0])
         if matches:
             some = ", ".join(matches[:5])
             raise RunFolderError(f"{self.path}: {len(matches)} jobs begin with {start!r}: {some}; give more of it")
-        hint = nearest(start, jobs) if len(jobs) <= 10_000 else ""
+        known = jobs.head(_MOST_HINTED + 1).collect()["job"]
+        hint = nearest(start, known) if len(known) <= _MOST_HINTED else ""
         raise RunFolderError(f"{self.path} has no job {start!r}{hint}; `options-bt results {self.path}` lists them")
 
     def _repr_html_(self) -> str:

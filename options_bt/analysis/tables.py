@@ -63,13 +63,22 @@ def ranked(
     descending = by not in LOWER_IS_BETTER and known[by].is_numeric()
     try:
         rows = rows if where is None else rows.filter(pl.sql_expr(where))
-        rows = rows.sort(by, descending=descending, nulls_last=True, maintain_order=True)
-        return (rows if top is None else rows.head(top)).select(columns or known.names()).collect()
+        if top is not None:
+            # Of very many rows only what ranks them is read, and then what is shown of the first.
+            first = (
+                rows.select(list(dict.fromkeys(["job", by]))).pipe(_in_order, by, descending).head(top).collect()["job"]
+            )
+            rows = rows.filter(pl.col("job").is_in(first.implode()))
+        return _in_order(rows, by, descending).select(columns or known.names()).collect()
     except (pl.exceptions.PolarsError, ValueError) as error:
         if where is None:
             raise
         reason = str(error).splitlines()[0].partition("; valid columns")[0]
         raise InputError(f"--where {where!r}: {reason}; allowed: an SQL condition over {', '.join(known)}") from None
+
+
+def _in_order(rows: pl.LazyFrame, by: str, descending: bool) -> pl.LazyFrame:
+    return rows.sort(by, descending=descending, nulls_last=True, maintain_order=True)
 
 
 def headline_columns(run: Run, sort: str | None = None) -> list[str]:

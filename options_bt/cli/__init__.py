@@ -6,10 +6,12 @@ import sys
 
 import click
 
+from options_bt.cli.cluster import worker
 from options_bt.cli.data_commands import data
 from options_bt.cli.job_commands import doctor, plan, run, runs, status
 from options_bt.cli.run_commands import compare, overfitting, report, results, show, walk_forward
 from options_bt.errors import OptionsBtError
+from options_bt.runner.lean import without_blas, without_hoarding
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,12 +20,28 @@ def cli() -> None:
     """Backtest premium-selling option strategies over grids of symbols, parameters and windows."""
 
 
-for command in (run, plan, doctor, status, runs, results, walk_forward, overfitting, report, show, compare, data):
+for command in (
+    run,
+    plan,
+    doctor,
+    status,
+    runs,
+    results,
+    walk_forward,
+    overfitting,
+    report,
+    show,
+    compare,
+    data,
+    worker,
+):
     cli.add_command(command)
 
 
 def main() -> None:
     """Run the command line; errors that a user can mend are printed without a traceback."""
+    without_blas()
+    without_hoarding()
     try:
         code = cli(standalone_mode=False)
     except OptionsBtError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from shutil import get_terminal_size
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from options_bt.cli.cluster import names_cluster
 from options_bt.cli.options import (
     CACHE,
     FOLDER,
@@ -25,12 +27,14 @@ from options_bt.cli.options import (
 
 if TYPE_CHECKING:
     from options_bt.job.schema import JobFile
+    from options_bt.runner.executor import Executor
     from options_bt.runner.status import Status
 
 
 @click.command(cls=Examples, epilog="options-bt run jobs/grid.yaml --symbol SPY --set width=10 --name wide")
 @takes_job
 @WORKERS
+@names_cluster
 @click.option("--fresh", is_flag=True, help="Begin anew; the old run is set aside, not deleted.")
 @click.option("--resume-failed", is_flag=True, help="Run the backtests again that failed before.")
 @click.option("--fail-fast", is_flag=True, help="Give up when a backtest fails: the same as --max-failures 0.")
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 def run(
     job: JobFile,
     workers: int | str | None,
+    make_executor: Callable[[int], Executor],
     fresh: bool,
     resume_failed: bool,
     fail_fast: bool,
@@ -61,7 +66,7 @@ def run(
     log_to_console_by(quiet, verbose)
     from options_bt.analysis.opened import open_run
     from options_bt.analysis.price_sources import price_sources, price_sources_text
-    from options_bt.analysis.tables import data_text, failures_table, headline, ranked, text_table
+    from options_bt.analysis.tables import data_text, failures_table, headline, headline_columns, ranked, text_table
     from options_bt.analysis.walk_forward import walk_forward
     from options_bt.analysis.walk_forward_text import walk_forward_text
     from options_bt.report.after_run import report_of
@@ -76,6 +81,7 @@ def run(
         fresh=fresh,
         resume_failed=resume_failed,
         max_failures=0 if fail_fast else max_failures,
+        make_executor=make_executor,
         shown=not quiet,
     )
     opened = open_run(summary.path, cache)
@@ -88,9 +94,11 @@ def run(
     elif top:
         click.echo(f"\n{job.name}, the best {min(top, summary.total)} of {summary.total} by {job.objective}:")
         # By the objective of this job: that of the folder may be an earlier one.
-        click.echo(text_table(headline(opened, ranked(opened, sort=job.objective, top=top), job.objective)))
+        columns = headline_columns(opened, job.objective)
+        rows = ranked(opened, sort=job.objective, top=top, columns=columns)
+        click.echo(text_table(headline(opened, rows, job.objective)))
     if summary.failed:
-        failures = opened.failures()[:20]
+        failures = opened.failures(20)
         click.echo(f"The first {len(failures)} of {summary.failed} that failed:", err=True)
         click.echo(text_table(failures_table(opened, failures)), err=True)
         click.echo("Once the cause is mended, --resume-failed runs them again.", err=True)

@@ -124,7 +124,7 @@ def overfitting(run: Path, top: int, draws: int, seed: int, cache: Path) -> None
     """Tell whether the best of RUN (a run folder) is any good, or just the luckiest of many.
 
     Prints the deflated Sharpe ratio, Hansen's test, the probability of backtest overfitting, and intervals for the best
-    by Sharpe ratio. With windows only the tests count. Needs options-bt[report].
+    by Sharpe ratio. With windows only the tests count.
     """
     from options_bt.analysis.opened import open_run
     from options_bt.analysis.overfitting.of_run import overfitting as statistics

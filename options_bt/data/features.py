@@ -48,9 +48,19 @@ def features(market: Market) -> pl.DataFrame:
 
 
 def _price_features(market: Market) -> pl.DataFrame:
-    """Give the price features of each traded close, averages in the terms before the first split."""
-    day, close = _closes(market)
-    growth = _splits(market.chain).between(np.zeros_like(day), day)
+    """Give the price features of each traded close; before the first, of the closes of quote days."""
+    days, traded = market.chain.days, market.traded
+    early = ~np.isnan(days.close)
+    if len(traded):
+        early &= days.date < traded.date[0]  # what a day is told of does not hang on closes that are still to come
+    splits = _splits(market.chain)
+    before = _features_of(days.date[early], days.close[early], splits)
+    return pl.concat([before, _features_of(traded.date, traded.close, splits)])
+
+
+def _features_of(day: Days, close: Floats, splits: Splits) -> pl.DataFrame:
+    """Give the price features of each close, averages in the terms before the first split."""
+    growth = splits.between(np.zeros_like(day), day)
     price = pl.Series("price", close * growth)
     log_return = price.log().diff()
     return pl.DataFrame(
@@ -69,13 +79,6 @@ def _price_features(market: Market) -> pl.DataFrame:
 def _splits(chain: Chain) -> Splits:
     splits = chain.actions[chain.actions.ratio != 1]
     return Splits(splits.date, splits.ratio)
-
-
-def _closes(market: Market) -> tuple[Days, Floats]:
-    if len(market.traded):
-        return market.traded.date, market.traded.close
-    known = ~np.isnan(market.chain.days.close)
-    return market.chain.days.date[known], market.chain.days.close[known]
 
 
 def _rsi(price: Floats) -> Floats:

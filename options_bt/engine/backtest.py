@@ -56,20 +56,29 @@ class _Room(threading.local):
     """Where a thread's backtests write what is not kept: memory that was had once costs nothing more, and new much."""
 
     def __init__(self) -> None:
-        self._positions = np.empty(0, POSITION)
-        self._days: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]] | None = None
+        self._held = self._of_positions(0)
+        self._days = self._of_days(0)
 
-    def positions(self, count: int) -> NDArray[np.void]:
-        """Give room for so many positions at least."""
-        if len(self._positions) < count:
-            self._positions = np.empty(count, POSITION)
-        return self._positions
+    def positions(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.void], NDArray[np.int64]]:
+        """Give room for so many positions at least: their book, their records, and these as words."""
+        if len(self._held[0]) < count:
+            self._held = self._of_positions(count)
+        return self._held
 
     def days(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
         """Give room for trades, open positions and margin of so many days at least."""
-        if self._days is None or len(self._days[0]) < count:
-            self._days = np.empty((count, TRADE_WORDS), np.int64), np.empty(count, np.int32), np.empty(count)
+        if len(self._days[0]) < count:
+            self._days = self._of_days(count)
         return self._days
+
+    @staticmethod
+    def _of_positions(count: int) -> tuple[NDArray[np.int64], NDArray[np.void], NDArray[np.int64]]:
+        positions = np.empty(count, POSITION)
+        return np.empty(count, np.int64), positions, positions.view(np.int64).reshape(-1, POSITION_WORDS)
+
+    @staticmethod
+    def _of_days(count: int) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+        return np.empty((count, TRADE_WORDS), np.int64), np.empty(count, np.int32), np.empty(count)
 
 
 _room = _Room()
@@ -89,8 +98,7 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     Outcome
         With no days, no trades and null metrics where the market has no quotes in the job's days.
     """
-    metrics = np.empty((1, len(METRICS)))
-    day, equity = _run([spec], market, metrics)
+    day, equity, metrics = _run([spec], market)
     trades, open_positions, margin = _room.days(len(day))
     return Outcome(
         spec=spec,
@@ -123,16 +131,14 @@ def run_metrics(specs: Sequence[JobSpec], market: Market) -> NDArray[np.float64]
     for same in of_span.values():
         for first in range(0, len(same), AT_ONCE):
             some = same[first : first + AT_ONCE]
-            found = np.empty((len(some), len(METRICS)))
-            _run([specs[index] for index in some], market, found)
-            metrics[some] = found
+            metrics[some] = _run([specs[index] for index in some], market)[2]
     return metrics
 
 
 def _run(
-    specs: Sequence[JobSpec], market: Market, metrics: NDArray[np.float64]
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Run backtests of the same days; write their metrics, give the days and, a row each, the equity."""
+    specs: Sequence[JobSpec], market: Market
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
+    """Run backtests of the same days; give the days and, a row each, equity and metrics."""
     chain, spec = market.chain, specs[0]
     date = chain.days["date"]
     first, end = date.searchsorted((spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1)).tolist()
@@ -141,9 +147,6 @@ def _run(
     jobs, arms = encoded(specs, calendars)
     states = np.zeros(len(specs), STATE)
     equity = np.empty((len(specs), len(day)))
-    most = sum(spec.params.max_positions for spec in specs)
-    positions = _room.positions(most)
-    words = positions.view(np.int64).reshape(-1, POSITION_WORDS)
     trades, open_positions, margin = _room.days(len(day))
     simulate(
         chain,
@@ -152,16 +155,16 @@ def _run(
         arm_today,
         first,
         states,
-        np.empty(most, np.int64),
-        positions,
-        words,
+        *_room.positions(sum(spec.params.max_positions for spec in specs)),
         trades,
         equity,
         open_positions,
         margin,
     )
-    write_metrics(states, jobs, equity, int(day[-1] - day[0]) if len(day) else 0, metrics)
-    return day, equity
+    span = int(day[-1] - day[0]) if len(day) else 0
+    metrics = np.empty((len(specs), len(METRICS)))
+    write_metrics(states, jobs, equity, span, metrics)
+    return day, equity, metrics
 
 
 def metrics_row(metrics: NDArray[np.float64]) -> dict[str, float | None]:

@@ -46,7 +46,7 @@ def encoded(specs: Sequence[JobSpec], calendars: Sequence[int]) -> tuple[Records
         (*_rules(spec.params), first_arms[one], calendar)
         for spec, one, calendar in zip(specs, tuned, calendars, strict=True)
     ]
-    return np.array(rows, RULES).view(np.recarray), _arms(tuple(first_arms))
+    return np.array(rows, RULES), _arms(tuple(first_arms))
 
 
 def _tuned(strategy: Strategy, params: Parameters) -> Tuned:

@@ -87,7 +87,9 @@ def _legs(arms: Sequence[Arm], arm: NDArray[np.int64], trades: NDArray[np.void])
         "ratio": pl.Series(np.array([one.ratio for one in legs], np.int64)[leg]),
     } | {name: pl.Series(trades[name][used], nan_to_null=True) for name in _LEG_PRICES}
     rows = pl.DataFrame(fields).to_struct("legs").to_arrow()
-    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes[arm])]), pa.int64())
+    ends = np.concatenate([[0], np.cumsum(sizes[arm])])
+    # Not pa.array, which imports pandas where it is installed.
+    offsets = pa.Array.from_buffers(pa.int64(), len(ends), [None, pa.py_buffer(ends)])
     return pl.Series("legs", pa.LargeListArray.from_arrays(offsets, rows))
 
 

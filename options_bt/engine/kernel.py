@@ -40,7 +40,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-COMPILED_WITH = "a2719263c6b6c4ed"
+COMPILED_WITH = "01b8a278e0a4cfab"
 """Hash of the modules that this one compiles in: numba compiles it anew when it changes, but not when they do."""
 
 
@@ -245,6 +245,7 @@ def simulate(
         for number in range(len(jobs)):
             rules, state = jobs[number], states[number]
             until = place + rules.max_positions
+            own_book, own_positions, own_words = book[place:until], positions[place:until], words[place:until]
             for day in range(begin, min(begin + DAYS_AT_ONCE, days)):
                 margin[day] = take_day(
                     chain,
@@ -254,9 +255,9 @@ def simulate(
                     first + day,
                     day == days - 1,
                     state,
-                    book[place:until],
-                    positions[place:until],
-                    words[place:until],
+                    own_book,
+                    own_positions,
+                    own_words,
                     trades,
                 )
                 equity[number, day], open_positions[day] = state.equity, state.still_open

@@ -50,6 +50,7 @@ COUNTS = frozenset(
 )
 """The metrics that are whole numbers and never null."""
 
+REFUSED_FROM = len(TRADE_METRICS) + len(EQUITY_METRICS)
 NO_DEVIATION = 1e-15
 DAYS_PER_YEAR = 365.25
 
@@ -112,13 +113,13 @@ def trade_metrics(state: Records) -> tuple[float, ...]:
 
 
 @njit(cache=True)
-def max_drawdown(equity: NDArray[np.float64], capital: float) -> float:
-    """Give the largest fall from a running peak, as a fraction of it; the capital is the first peak."""
-    peak, worst = capital, 0.0
-    for value in equity:
-        peak = max(peak, value)
-        worst = max(worst, 1 - value / peak)
-    return worst
+def below_or_all(values: NDArray[np.float64], limit: float, least: int) -> NDArray[np.float64]:
+    """Give the values below a limit, or all of them where those are fewer than `least`."""
+    below, count = np.empty(len(values)), 0
+    for value in values:
+        below[count] = value  # without a branch: which values are low cannot be foreseen
+        count += value < limit
+    return below[:count] if count >= least else values
 
 
 @njit(cache=True)
@@ -143,22 +144,29 @@ def equity_metrics(
     result[0] = 0.0
     if n == 0:
         return result
+    returns = np.empty(n)
+    previous = peak = lowest = capital
+    drawdown, total, solvent = 0.0, 0.0, True
+    for day in range(n):
+        solvent &= previous > TOLERANCE
+        value = equity[day]
+        returns[day] = value / previous - 1 if solvent else nan
+        total += returns[day]
+        if value > peak:
+            peak, lowest = value, value * (1 - drawdown)
+        elif value < lowest:
+            drawdown, lowest = max(drawdown, 1 - value / peak), value
+        previous = value
     years = span / DAYS_PER_YEAR
-    growth = equity[-1] / capital
-    drawdown = max_drawdown(equity, capital)
+    growth = previous / capital
     cagr = growth ** (1 / years) - 1 if growth >= 0 and years > 0 else nan
     cagr = cagr if isfinite(cagr) else nan
     result[0], result[1], result[4] = growth - 1, cagr, drawdown
     result[5] = cagr / drawdown if drawdown > NO_DEVIATION else nan
     result[6] = exposed_days / n
-    returns = np.empty(n)
-    previous = capital
-    for number in range(n):
-        if previous <= TOLERANCE:
-            return result
-        returns[number] = equity[number] / previous - 1
-        previous = equity[number]
-    mean = np.mean(returns)
+    if not solvent:
+        return result
+    mean = total / n
     squares, cubes, fourths, below = 0.0, 0.0, 0.0, 0.0
     for one in returns:
         away = one - mean
@@ -179,7 +187,8 @@ def equity_metrics(
         result[7] = cubes / n / deviation**3
         result[8] = fourths / n / deviation**4 - 3
     worst = ceil(n / 20)
-    result[9] = np.mean(np.partition(returns, worst - 1)[:worst])
+    low = below_or_all(returns, mean - deviation / 2, worst)
+    result[9] = np.mean(np.partition(low, worst - 1)[:worst])
     return result
 
 
@@ -191,7 +200,7 @@ def write_metrics(
 
     Parameters
     ----------
-    states, jobs : recarrays of STATE and RULES
+    states, jobs : arrays of STATE and RULES
     equity : array of float64, (jobs, days)
     span : int
         Calendar days from the first day to the last.
@@ -202,9 +211,8 @@ def write_metrics(
         state, rules, row = states[number], jobs[number], metrics[number]
         for index, value in enumerate(trade_metrics(state)):
             row[index] = value
-        after = len(TRADE_METRICS)
-        row[after : after + len(EQUITY_METRICS)] = equity_metrics(
+        row[len(TRADE_METRICS) : REFUSED_FROM] = equity_metrics(
             equity[number], state.exposed_days, span, rules.capital, rules.risk_free
         )
-        for reason in range(len(REFUSALS)):
-            row[after + len(EQUITY_METRICS) + reason] = state.refused[reason]
+        for reason, refused in enumerate(state.refused):
+            row[REFUSED_FROM + reason] = refused

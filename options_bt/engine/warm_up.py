@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import numpy as np
 from numba.core import event
 
-from options_bt.data.building import build_market
-from options_bt.data.source import CHAIN_COLUMNS
+from options_bt.data.market import ACTION, DAY, GROUP, HISTORY, IMPLIED, QUOTE, TRADED, Chain, Market, Records
 from options_bt.engine.backtest import run_backtest
 from options_bt.engine.kernel import simulate
 from options_bt.job.parameters import Parameters
@@ -54,17 +52,17 @@ def warm_up() -> None:
     """Load the compiled engine, or compile it now if this machine has not yet."""
     if _without_compiler():
         return
-    schema: Mapping[str, Any] = dict.fromkeys(CHAIN_COLUMNS, pl.Float64) | {
-        "date": pl.Date,
-        "expiration": pl.Date,
-        "right": pl.String,
-    }
-    closes = {"date": pl.Date, "close": pl.Float64}
-    splits = {"ex_date": pl.Date, "to_factor": pl.Float64, "for_factor": pl.Float64}
-    nothing = (pl.DataFrame(schema=columns) for columns in (schema, closes, splits))
-    market = build_market("", "", *nothing)
+    chain = Chain(*map(_nothing, (DAY, GROUP, QUOTE, IMPLIED, ACTION)))
+    about: dict[str, Any] = {"symbol": "", "fingerprint": "", "dropped": {}, "implied_closes": 0}
+    market = Market(chain=chain, traded=_nothing(TRADED), history=_nothing(HISTORY), **about)
     day = date(2000, 1, 1)
     with event.install_listener("numba:compile", _Announcer()):
         run_backtest(
             JobSpec(symbol="", start=day, end=day, strategy=STRATEGIES["short_put"], params=Parameters()), market
         )
+
+
+def _nothing(dtype: np.dtype[Any]) -> Records:
+    records = np.empty(0, dtype).view(np.recarray)
+    records.flags.writeable = False  # as those of a memory map, for which the kernel is compiled
+    return records

@@ -13,9 +13,8 @@ from options_bt.engine.metrics import COUNTS
 from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.report.charts import DIVERGING, SEQUENTIAL, heatmap_chart, spread_chart
 from options_bt.report.parts import Chart, Choice, Heatmaps, Section, Table, frame_table
-from options_bt.report.run_data import RunData, axis_text
+from options_bt.report.run_data import CELLS, RunData
 
-_METRICS = ("total_return", "max_drawdown", "win_rate", "trades")
 _MOST_VALUES = 60
 """An axis of more values makes no heatmap that anyone could read."""
 _FILTERS = ("symbol", "role")
@@ -26,7 +25,7 @@ def heatmaps(data: RunData) -> Section | None:
     """Give the heatmaps of every two axes, for all symbols and for each; None where there are no two axes."""
     axes = [name for name, values in data.axes.items() if len(values) <= _MOST_VALUES]
     axes.sort(key=lambda name: name in ("symbol", "window", "role"))  # those of the grid first
-    if len(axes) < 2 or not data.done.height:
+    if len(axes) < 2 or not data.finished:
         return None
     choices = heatmap_choices(data, axes)
     x, y, metric = axes[1], axes[0], data.objective
@@ -51,11 +50,10 @@ def heatmap_choices(data: RunData, axes: list[str]) -> dict[str, Any]:
         (metric to d3-format), ``scales`` of colours, and ``cells``: for ``down|across`` and the values of the filters,
         joined by ``|``, the mean of each metric as rows of cells, null where there is no backtest.
     """
-    metrics = list(dict.fromkeys((data.objective, *_METRICS)))
-    rows = data.done.with_columns(map(axis_text, axes))
+    metrics = list(dict.fromkeys((data.objective, *CELLS)))
     values = {name: data.axes[name] for name in axes}
     filters = {name: [ALL, *values[name]] for name in _FILTERS if name in axes}
-    cells = {f"{y}|{x}": _tables(rows, (y, x), values, filters, metrics) for y, x in combinations(axes, 2)}
+    cells = {f"{y}|{x}": _tables(data.values, (y, x), values, filters, metrics) for y, x in combinations(axes, 2)}
     formats = {name: ".1%" if name in PERCENT else ".0f" if name in COUNTS else ".2f" for name in metrics}
     scales = {"diverging": DIVERGING, "sequential": SEQUENTIAL}
     return {"axes": values, "filters": filters, "formats": formats, "scales": scales, "cells": cells}
@@ -94,7 +92,7 @@ def _short(row: Iterable[float | None] | None, number: int) -> float | None:
 
 def sensitivity(data: RunData) -> Section | None:
     """Give how much the objective depends on each axis; None where there is no axis."""
-    rows = data.done.filter(pl.col(data.objective).is_not_null())
+    rows = data.values.select({*data.axes, data.objective}).drop_nulls(data.objective)
     if not data.axes or rows.height < 2:
         return None
     shares = {name: _explained(rows, name, data.objective) for name in data.axes}
@@ -120,11 +118,10 @@ def sensitivity(data: RunData) -> Section | None:
 
 def _explained(rows: pl.DataFrame, axis: str, metric: str) -> float:
     """Give the sum of squares between the values of an axis over the whole one (eta squared); 0 without any."""
-    value = pl.col(metric)
-    between, whole = rows.select(
-        ((value.mean().over(axis) - value.mean()) ** 2).sum().alias("between"),
-        ((value - value.mean()) ** 2).sum().alias("whole"),
-    ).row(0)
+    value, mean = pl.col(metric), rows[metric].mean()
+    own = rows.group_by(axis).agg(pl.len().alias("backtests"), value.mean())
+    between = own.select((pl.col("backtests") * (value - mean) ** 2).sum()).item()
+    whole = rows.select(((value - mean) ** 2).sum()).item()
     return float(between / whole) if whole > 0 else 0.0
 
 
@@ -137,8 +134,8 @@ def _spread(data: RunData, rows: pl.DataFrame, axis: str) -> tuple[Chart, Table]
         "three quarters": value.quantile(0.75, "linear"),
         "highest": value.max(),
     }
-    spread = rows.group_by(axis_text(axis)).agg(pl.len().alias("backtests"), **quantities)
-    spread = spread.sort(pl.col(axis).cast(pl.Enum(data.axes[axis])))
+    spread = rows.group_by(axis).agg(pl.len().alias("backtests"), **quantities)
+    spread = spread.sort(axis).cast({axis: pl.String})
     best = spread.sort("median", descending=metric not in LOWER_IS_BETTER)[axis][0]
     title = f"{metric} by {axis}"
     summary = f"Box plot of {metric} for each value of {axis}; the median is best at {best}. Its numbers are below it."

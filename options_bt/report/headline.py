@@ -5,7 +5,6 @@ from __future__ import annotations
 import polars as pl
 
 from options_bt.analysis.overfitting.text import sentence
-from options_bt.analysis.price_sources import price_sources
 from options_bt.analysis.tables import HEADLINE, cell_text, data_text
 from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.report.parts import Facts, Section
@@ -26,7 +25,7 @@ def headline(data: RunData) -> Section:
 def _verdict(data: RunData) -> tuple[str, ...]:
     if data.luck is not None:
         return (sentence(data.luck),)
-    if not data.done.height:
+    if not data.finished:
         return ()
     return (f"Whether the best is better than luck tells: options-bt overfitting {data.run.path}",)
 
@@ -55,42 +54,43 @@ def _value(value: object) -> str:
 
 
 def _state(data: RunData) -> str:
-    left = data.total - data.ranked.height
-    failed = data.ranked.height - data.done.height
+    failed = data.failed
+    left = data.total - data.finished - failed
     if left:
         return f"The run is not finished: {counted(left, 'backtest')} to go; {failed:,} failed."
     return f"{counted(failed, 'backtest')} failed; the others are done." if failed else "All are done."
 
 
 def _best(data: RunData) -> tuple[str, ...]:
-    done, objective = data.done, data.objective
-    if not done.height:
+    objective = data.objective
+    if not data.finished:
         return ("No backtest is done, so that there is nothing to rank.",)
-    if not done["trades"].sum():
+    if not data.values["trades"].sum():
         reasons = refusal_counts(data)
         why = f" What stood in the way most often: {next(iter(reasons))}, see Refusals." if reasons else ""
         return (f"No backtest made a single trade.{why}",)
-    if done[objective].null_count() == done.height:
+    if data.values[objective].null_count() == data.finished:
         return (f"{objective} is undefined for every backtest, so that there is no best one.",)
     best = data.top.row(0, named=True)
     others = [name for name in HEADLINE[:6] if name != objective and best[name] is not None]
     figures = ", ".join(f"{name} {cell_text(name, best[name])}" for name in [objective, *others])
     sentences = (f"Best by {objective}: {data.name(best['job'])} with {figures}.",)
-    return sentences if done.height == 1 else (*sentences, _field(done, objective))
+    return sentences if data.finished == 1 else (*sentences, _field(data))
 
 
-def _field(done: pl.DataFrame, objective: str) -> str:
+def _field(data: RunData) -> str:
     """Tell how the best compares with all the others."""
-    median = cell_text(objective, done[objective].median())
-    lost = done.filter(pl.col("total_pnl") < 0).height
+    objective = data.objective
+    median = cell_text(objective, data.values[objective].median())
+    lost = data.done.select((pl.col("total_pnl") < 0).sum()).collect().item()
     side = "lowest" if objective in LOWER_IS_BETTER else "highest"
     return (
-        f"It is the {side} of {done.height:,}: their median {objective} is {median}, and {lost:,} of them lost money."
+        f"It is the {side} of {data.finished:,}: their median {objective} is {median}, and {lost:,} of them lost money."
     )
 
 
 def _prices(data: RunData) -> tuple[str, ...]:
-    sources = price_sources(data.done)
+    sources = data.sources
     if sources is None:
         return ()
     much = " That is much: two runs, one with `unquoted: hold`, tell how much hangs on it." if sources.is_high else ""
@@ -102,13 +102,15 @@ def _prices(data: RunData) -> tuple[str, ...]:
 
 
 def _facts(data: RunData) -> Facts:
-    done, objective = data.done, data.objective
-    facts = [("backtests done", f"{done.height:,} of {data.total:,}")]
-    if done.height and data.top[objective][0] is not None:
+    values, objective = data.values, data.objective
+    facts = [("backtests done", f"{data.finished:,} of {data.total:,}")]
+    if data.finished and data.top[objective][0] is not None:
         facts += [(f"best {objective}", cell_text(objective, data.top[objective][0]))]
-        facts += [(f"median {objective}", cell_text(objective, done[objective].median()))] if done.height > 1 else []
-    sources = price_sources(data.done)
-    facts += [("trades", f"{done['trades'].sum():,}")] if done.height else []
+        facts += (
+            [(f"median {objective}", cell_text(objective, values[objective].median()))] if data.finished > 1 else []
+        )
+    sources = data.sources
+    facts += [("trades", f"{values['trades'].sum():,}")] if data.finished else []
     facts += [("stale prices", f"{sources.stale:.0%}")] if sources else []
     facts += [("modelled exits", f"{sources.modelled_exits:.0%}")] if sources else []
     return Facts(tuple(facts))

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import polars as pl
 
-from options_bt.analysis.tables import headline, trade_lines
+from options_bt.analysis.tables import trade_lines
 from options_bt.engine.records import EXIT_REASONS
 from options_bt.report.charts import count_chart, equity_chart, heatmap_chart, profit_chart
 from options_bt.report.parts import Chart, Choice, Part, Section, Table, frame_table
 from options_bt.report.run_data import RunData
 
-MOST_ROWS = 1000
-"""Of the ranked table, and of the trades of one job."""
+MOST_TRADES = 1000
+"""Of one job."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def ranking(data: RunData) -> Section:
     """Give the ranked table of the jobs, or of the first thousand of them."""
-    shown = headline(data.run, data.ranked.head(MOST_ROWS))
-    left = data.ranked.height - shown.height
+    shown, ended = data.shown, data.finished + data.failed
+    left = ended - shown.height
     whole = f" The other {left:,} are in results.parquet, beside this page." if left else ""
     text = (
         f"Ranked by {data.objective}, the undefined ones last. A click on the name of a column sorts by it.{whole} "
@@ -26,7 +26,7 @@ def ranking(data: RunData) -> Section:
     )
     links = {job: f"#job-{job}" for job in data.top["job"]}
     choices = [*data.axes, "status"]
-    caption = f"The best {shown.height:,} of {data.ranked.height:,} backtests" if left else "All backtests, best first"
+    caption = f"The best {shown.height:,} of {ended:,} backtests" if left else "All backtests, best first"
     return Section(
         "ranking", "Ranked", (text,), (frame_table(caption, shown, id="ranked", choices=choices, links=links),)
     )
@@ -83,8 +83,8 @@ def _detail(data: RunData, job: str) -> tuple[Part, ...]:
 
 
 def _trades(name: str, trades: pl.DataFrame) -> Table:
-    first = f", the first {MOST_ROWS:,} of {trades.height:,}" if trades.height > MOST_ROWS else ""
-    return frame_table(f"Trades of {name}{first}", trade_lines(trades.head(MOST_ROWS)))
+    first = f", the first {MOST_TRADES:,} of {trades.height:,}" if trades.height > MOST_TRADES else ""
+    return frame_table(f"Trades of {name}{first}", trade_lines(trades.head(MOST_TRADES)))
 
 
 def _months(job: str, name: str, months: pl.DataFrame) -> tuple[Part, ...]:

@@ -13,7 +13,7 @@ from options_bt.report.charts import count_chart
 from options_bt.report.parts import Chart, Section, Text, frame_table
 from options_bt.report.run_data import RunData
 
-SHOWN_FAILURES, SHOWN_TRACEBACKS = 200, 10
+SHOWN_TRACEBACKS = 10
 
 REASONS = {
     "no_close": "the underlying had no close on that day",
@@ -33,10 +33,10 @@ def failures(data: RunData) -> Section | None:
     """Give the backtests that failed, and the tracebacks of the first; None when there are none."""
     if not data.failures:
         return None
-    shown = data.failures[:SHOWN_FAILURES]
-    more = f" The first {len(shown):,} are listed." if len(data.failures) > len(shown) else ""
+    shown = data.failures
+    more = f" The first {len(shown):,} are listed." if data.failed > len(shown) else ""
     text = (
-        f"{len(data.failures):,} of {data.total:,} backtests failed and are in none of the figures. Once the cause is "
+        f"{data.failed:,} of {data.total:,} backtests failed and are in none of the figures. Once the cause is "
         f"mended, options-bt run with --resume-failed runs them again.{more}"
     )
     tracebacks = [Text(f"What happened in {one.job}", one.error) for one in shown[:SHOWN_TRACEBACKS]]
@@ -50,7 +50,8 @@ def failures(data: RunData) -> Section | None:
 
 def refusal_counts(data: RunData) -> dict[str, int]:
     """Give how often each reason stood in the way of an entry, over all backtests; the most frequent first."""
-    counts = {reason: int(data.done[f"refused_{reason}"].sum()) for reason in REFUSALS}
+    sums = data.done.select(pl.col(f"refused_{reason}").sum() for reason in REFUSALS).collect().row(0)
+    counts = dict(zip(REFUSALS, map(int, sums), strict=True))
     return {reason: count for reason, count in sorted(counts.items(), key=lambda item: -item[1]) if count}
 
 
@@ -83,8 +84,8 @@ def data_quality(data: RunData) -> Section | None:
     """Give how dense the quotes of each symbol are, and how often a position had none; None without a result."""
     if not data.quoted.height:
         return None
-    shares = data.done.group_by("symbol").agg(**SHARES).fill_nan(None)
-    rows = data.quoted.join(shares, on="symbol")
+    shares = data.done.group_by("symbol").agg(**SHARES).fill_nan(None).collect()
+    rows = data.quoted.join(shares, on="symbol", maintain_order="left")
     weekdays = pl.business_day_count("first", pl.col("last") + timedelta(days=1))
     implied = pl.col("symbol").replace_strict(data.run.info.implied_closes, default=0, return_dtype=pl.Int64)
     table = rows.select(

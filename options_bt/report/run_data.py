@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
 from options_bt.analysis.opened import Run
 from options_bt.analysis.overfitting.of_run import Overfitting, overfitting
-from options_bt.analysis.tables import ranked
+from options_bt.analysis.price_sources import PriceSources, price_sources
+from options_bt.analysis.tables import headline, headline_columns, ranked
 from options_bt.analysis.walk_forward import WalkForward, walk_forward
 from options_bt.runner.ledger import Failure
 
 TOP = 10
 """How many jobs are shown with their equity and trades."""
+MOST_ROWS = 1000
+"""Of the ranked table."""
+MOST_FAILURES = 200
+CELLS = ("total_return", "max_drawdown", "win_rate", "trades")
+"""The metrics of the heatmaps, beside the objective."""
 MOST_TRIALS = 10_000
 """Of more backtests the overfitting statistics take minutes; their own command has them."""
 
@@ -27,11 +35,16 @@ class RunData:
     run : Run
     total : int
         Jobs of the plan, also those that are still to be run.
-    ranked : polars.DataFrame
-        `Run.results`, best first by the objective.
+    finished, failed : int
+        Jobs that are done, and that failed.
+    shown : polars.DataFrame
+        The headline columns of the first `MOST_ROWS` of `Run.results`, best first by the objective.
+    values : polars.DataFrame
+        A row for each job that is done: the axes as texts, the objective and `CELLS`.
     failures : list of Failure
+        The first `MOST_FAILURES`.
     top : polars.DataFrame
-        The first rows of `ranked` that are done and whose objective is defined; where there are none, that are done.
+        The first rows of the ranked that are done and whose objective is defined; where there are none, that are done.
     trades, equity : dict of str to polars.DataFrame
         Of each job of `top`, by its id.
     quoted : polars.DataFrame
@@ -47,7 +60,10 @@ class RunData:
 
     run: Run
     total: int
-    ranked: pl.DataFrame
+    finished: int
+    failed: int
+    shown: pl.DataFrame
+    values: pl.DataFrame
     failures: list[Failure]
     top: pl.DataFrame
     trades: dict[str, pl.DataFrame]
@@ -63,9 +79,14 @@ class RunData:
         return self.run.job.objective
 
     @property
-    def done(self) -> pl.DataFrame:
-        """The rows of `ranked` that are done."""
-        return self.ranked.filter(pl.col("status") == "done")
+    def done(self) -> pl.LazyFrame:
+        """The rows of `Run.results` that are done, unread: all of very many are more than memory should hold."""
+        return done_rows(self.run)
+
+    @cached_property
+    def sources(self) -> PriceSources | None:
+        """What the prices of the positions came from."""
+        return price_sources(self.done)
 
     @property
     def simulated(self) -> bool:
@@ -88,30 +109,48 @@ def gathered(run: Run) -> RunData:
     RunFolderError
         When no backtest has ended yet, or files are lost.
     """
-    rows = ranked(run)
-    done = rows.filter(pl.col("status") == "done")
-    defined = done.filter(pl.col(run.job.objective).is_not_null())
-    top = (defined if defined.height else done).head(TOP)
+    run = run.as_it_stands()
+    counts = (pl.col("status").eq(state).sum().alias(state) for state in ("done", "failed"))
+    finished, failed = run.scan_results().select(counts).collect().row(0)
+    axes = {name: values for name in _places(run) if len(values := _values(run, name)) > 1}
+    top = ranked(run, top=TOP, where=f"status = 'done' AND {run.job.objective} IS NOT NULL")
+    top = top if top.height else ranked(run, top=TOP, where="status = 'done'")
     jobs = top["job"].to_list()
     tables = {table: run.scan(table, jobs).collect() for table in ("trades", "equity")}
     return RunData(
         run=run,
         total=len(run.plan),
-        ranked=rows,
-        failures=run.failures(),
+        finished=finished,
+        failed=failed,
+        shown=headline(run, ranked(run, top=MOST_ROWS, columns=headline_columns(run))),
+        values=_done_values(run, axes),
+        failures=run.failures(MOST_FAILURES),
         top=top,
         trades=_by_job(tables["trades"], jobs),
         equity=_by_job(tables["equity"], jobs),
-        quoted=_quoted(run, done),
-        luck=overfitting(run, top=TOP) if 0 < done.height <= MOST_TRIALS else None,
+        quoted=_quoted(run),
+        luck=overfitting(run, top=TOP) if 0 < finished <= MOST_TRIALS else None,
         forward=walk_forward(run) if run.job.windows else None,
-        axes={name: values for name in _places(run) if len(values := _values(run, name)) > 1},
+        axes=axes,
     )
 
 
-def _quoted(run: Run, done: pl.DataFrame) -> pl.DataFrame:
+def done_rows(run: Run) -> pl.LazyFrame:
+    """Give the rows of `Run.results` that are done, unread."""
+    return run.scan_results().filter(pl.col("status") == "done")
+
+
+def _done_values(run: Run, axes: Mapping[str, list[str]]) -> pl.DataFrame:
+    # Texts as numbers, which take a sixteenth of the memory.
+    texts = (axis_text(name).cast(pl.Enum(values)) for name, values in axes.items())
+    metrics = (name for name in dict.fromkeys((run.job.objective, *CELLS)) if name not in axes)
+    return done_rows(run).select(*texts, *metrics).collect(engine="streaming")
+
+
+def _quoted(run: Run) -> pl.DataFrame:
+    spans = done_rows(run).group_by("symbol", "start", "end").agg(pl.col("job").min()).collect(engine="streaming")
     length = pl.col("end") - pl.col("start")
-    longest = done.group_by("symbol").agg(pl.col("job").sort_by(length).last())
+    longest = spans.sort("symbol", length, "end").group_by("symbol").agg(pl.col("job").last())
     date = pl.col("date")
     rows = run.scan("equity", longest["job"].to_list()).filter(date.is_not_null())
     days = rows.group_by("job").agg(days=pl.len(), first=date.min(), last=date.max()).collect()

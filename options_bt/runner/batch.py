@@ -6,6 +6,7 @@ import io
 import logging
 import time
 import traceback
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -17,9 +18,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from options_bt.data.market import Market, open_market
-from options_bt.engine.backtest import run_backtest, run_metrics
-from options_bt.engine.frames import Identified, equity_table, trades_table
+from options_bt.engine.backtest import Outcome, run_backtest, run_metrics
+from options_bt.engine.frames import equity_table, trades_table
 from options_bt.engine.metrics import METRICS
+from options_bt.job.planner import Plan
+from options_bt.job.schema import JobFile
 from options_bt.job.spec import JobSpec
 from options_bt.runner.memory import forget_peak, peak_memory
 
@@ -54,15 +57,18 @@ class Task(Struct, frozen=True, kw_only=True):
     ----------
     market : Path
         Where the market lies.
-    jobs : tuple of (str, JobSpec)
-        Each job's id and spec.
+    fingerprint : str
+        Of the market's data.
+    job : JobFile
+        Gives the plan that the batch's positions are in.
     tables : bool
         Whether trades and equity are wanted, beside the metrics.
     """
 
     batch: Batch
     market: Path
-    jobs: tuple[tuple[str, JobSpec], ...]
+    fingerprint: str
+    job: JobFile
     tables: bool
 
     @property
@@ -76,6 +82,8 @@ class Result(Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    jobs : tuple of str
+        The ids of the batch's jobs.
     metrics : bytes
         A float64 matrix, one row a job, by `engine.metrics.METRICS`; all NaN for a job that failed.
     errors : dict of int to str
@@ -89,6 +97,7 @@ class Result(Struct, frozen=True, kw_only=True):
     """
 
     number: int
+    jobs: tuple[str, ...]
     metrics: bytes
     errors: dict[int, str]
     trades: bytes
@@ -116,18 +125,24 @@ def run_batch(task: Task) -> Result:
     """Run the jobs of a batch; an error in one is recorded and the others go on."""
     started = time.perf_counter()
     forget_peak()
-    metrics, outcomes, errors = _run_jobs(task, _market(task.market))
-    equity = _parquet(equity_table(outcomes), {}) if task.tables else b""
-    trades = trades_table(outcomes)
+    plan = Plan(task.job)
+    specs = [plan[position] for position in task.batch.positions]
+    jobs = tuple(spec.id(task.fingerprint) for spec in specs)
+    market = _market(task.market)
+    metrics, outcomes, errors = _each(specs, market) if task.tables else _together(specs, market)
+    identified = [(jobs[index], outcome) for index, outcome in outcomes.items()]
+    equity = _parquet(equity_table(identified), {}) if task.tables else b""
+    trades = trades_table(identified)
     footer = Footer(
         batch=task.batch,
-        jobs=tuple(job for job, _ in task.jobs),
+        jobs=jobs,
         metrics=metrics.tobytes(),
         errors=errors,
         equity=checksum(equity),
     )
     return Result(
         number=task.number,
+        jobs=jobs,
         metrics=footer.metrics,
         errors=errors,
         trades=_parquet(trades, {_FOOTER: msgspec.json.encode(footer).decode()}),
@@ -137,25 +152,32 @@ def run_batch(task: Task) -> Result:
     )
 
 
-def _run_jobs(task: Task, market: Market) -> tuple[NDArray[np.float64], list[Identified], dict[int, str]]:
-    """Give the metrics of a task's jobs, their outcomes if tables are wanted, and the errors."""
-    if not task.tables:
-        try:
-            return run_metrics([spec for _, spec in task.jobs], market), [], {}
-        except Exception as error:  # of one of them: which, is told when each is run alone
-            logger.debug("Batch %d is run job by job: %s", task.number, error)
-    metrics = np.full((len(task.jobs), len(METRICS)), np.nan)
-    outcomes: list[Identified] = []
+Ran = tuple[NDArray[np.float64], dict[int, Outcome], dict[int, str]]
+"""The metrics of jobs, and by the index of a job its outcome and its error."""
+
+
+def _together(specs: Sequence[JobSpec], market: Market) -> Ran:
+    """Run jobs for their metrics alone."""
+    try:
+        return run_metrics(specs, market), {}, {}
+    except Exception as error:  # of one of them; which, is told when each is run alone
+        logger.debug("A batch of %s is run job by job: %s", market.symbol, error)
+        metrics, _, errors = _each(specs, market)
+        return metrics, {}, errors
+
+
+def _each(specs: Sequence[JobSpec], market: Market) -> Ran:
+    """Run jobs one after the other; an error in one is recorded, and the others go on."""
+    metrics = np.full((len(specs), len(METRICS)), np.nan)
+    outcomes: dict[int, Outcome] = {}
     errors: dict[int, str] = {}
-    for index, (job, spec) in enumerate(task.jobs):
+    for index, spec in enumerate(specs):
         try:
-            outcome = run_backtest(spec, market)
+            outcomes[index] = run_backtest(spec, market)
         except Exception:
             errors[index] = traceback.format_exc()
         else:
-            metrics[index] = outcome.metrics
-            if task.tables:
-                outcomes.append((job, outcome))
+            metrics[index] = outcomes[index].metrics
     return metrics, outcomes, errors
 
 

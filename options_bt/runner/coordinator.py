@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from math import inf
 
@@ -16,12 +16,10 @@ from options_bt.data.prepare import Prepared
 from options_bt.engine.metrics import METRICS
 from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.job.planner import Plan
-from options_bt.job.spec import JobSpec
 from options_bt.runner.batch import Batch, Result, Task
 from options_bt.runner.estimate import BYTES_PER_WORKER, estimated
 from options_bt.runner.executor import Executor, Finished
 from options_bt.runner.folder import RunFolder
-from options_bt.runner.inline import Inline
 from options_bt.runner.ledger import Ledger
 from options_bt.runner.live import Flight, Live
 from options_bt.runner.memory import free_memory, held_memory, memory_floor
@@ -39,7 +37,6 @@ from options_bt.runner.schedule import (
     WorkerDied,
 )
 from options_bt.runner.signals import kept_signals
-from options_bt.runner.slots import Slots
 from options_bt.storage import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -69,6 +66,8 @@ class Coordinator:
         Which positions of the plan are to be run.
     tables : bool
         Whether their trades and equity are stored.
+    make_executor : callable
+        Gives where they are run, told how many workers this machine has room for.
     max_failures : float
         With more failed jobs than these the run is given up.
 
@@ -90,48 +89,48 @@ class Coordinator:
         markets: Sequence[Prepared],
         pending: NDArray[np.bool_],
         tables: bool,
+        make_executor: Callable[[int], Executor],
         max_failures: float = inf,
     ) -> None:
         self._plan, self._folder, self._ledger, self._pending = plan, folder, ledger, pending
-        self._tables, self._max_failures = tables, max_failures
+        self._tables, self._make_executor, self._max_failures = tables, make_executor, max_failures
         self._flights: dict[int, Flight] = {}
         self._started = self._told = self._looked = 0.0
         self._free = free_memory()
         self._retried = self._count = 0
         self.gave_up, self.writing, self.working = False, 0.0, 0.0
         self._markets = {market.symbol: market for market in markets}
-        self._batches: dict[int, tuple[Batch, tuple[tuple[str, JobSpec], ...]]] = {}
+        self._batches: dict[int, Batch] = {}
         self._best: tuple[float, str] | None = None
         self._failed = ledger.counts()[1]
 
     def run(self, workers: int | str, shown: bool) -> int:
         """Run what is pending; give the number of the signal that stopped it, or 0."""
         pending, settings = int(self._pending.sum()), self._plan.job.run
-        self._count = count = self._fitting(estimated(self._plan, pending, 0, workers).workers)
         self._started = time.time()
         schedule = Schedule(
             self._work(),
-            slots=count,
+            slots=0,
             timeout=settings.timeout,
             retries=settings.retries,
             first_number=self._ledger.next_batch(),
             floor=memory_floor(),
             max_failures=self._max_failures,
         )
-        logger.info(
-            "Running %d backtests%s in %s",
-            pending,
-            f" ({len(self._plan) - pending} are done already)" if pending < len(self._plan) else "",
-            "this process" if count == 1 else f"{count} worker processes",
-        )
         with ExitStack() as stack:
+            signals = stack.enter_context(kept_signals())
+            executor = self._make_executor(self._fitting(estimated(self._plan, pending, 0, workers).workers))
+            stack.callback(executor.close)
+            logger.info(
+                "Running %d backtests%s in %s",
+                pending,
+                f" ({len(self._plan) - pending} are done already)" if pending < len(self._plan) else "",
+                executor.place,
+            )
             done = len(self._plan) - pending
             self._progress = stack.enter_context(
                 Progress(self._plan.job.name, len(self._plan), "job", done=done, shown=shown)
             )
-            signals = stack.enter_context(kept_signals())
-            executor: Executor = Inline() if count == 1 else Slots(count)
-            stack.callback(executor.close)
             self._loop(schedule, executor, signals)
             self.gave_up = schedule.gave_up
         return signals[0] if signals and sum(self._ledger.counts()) < len(self._plan) else 0
@@ -156,6 +155,7 @@ class Coordinator:
         return work
 
     def _loop(self, schedule: Schedule, executor: Executor, signals: list[int]) -> None:
+        schedule.slots = self._count = executor.slots
         self._do(schedule.handle(Tick(), time.monotonic()), executor)
         told = False
         while not schedule.finished:
@@ -164,7 +164,9 @@ class Coordinator:
                 self._do(schedule.handle(Interrupted(), time.monotonic()), executor)
                 logger.warning("Stopping after the %d batches in flight; once more stops now", len(schedule.flights))
                 continue
-            for event in executor.wait(TICK_SECONDS):
+            events = executor.wait(TICK_SECONDS)
+            schedule.slots = self._count = executor.slots
+            for event in events:
                 if isinstance(event, Finished):
                     result = event.result
                     self._record(result)
@@ -174,7 +176,7 @@ class Coordinator:
                     logger.warning("Batch %d: %s", event.number, event.reason)
                     self._batches.pop(event.number)
                     self._flights.pop(event.number)
-                    actions = schedule.handle(WorkerDied(event.number, event.reason), time.monotonic())
+                    actions = schedule.handle(WorkerDied(*event), time.monotonic())
                 self._do(actions, executor)
             self._retried = schedule.retried
             self._do(schedule.handle(Tick(self._memory()), time.monotonic()), executor)
@@ -220,57 +222,63 @@ class Coordinator:
 
     def _task(self, batch: Batch) -> Task:
         market = self._markets[batch.symbol]
-        specs = [self._plan[position] for position in batch.positions]
-        jobs = tuple((spec.id(market.fingerprint), spec) for spec in specs)
-        self._batches[batch.number] = batch, jobs
+        self._batches[batch.number] = batch
         self._flights[batch.number] = Flight(
-            number=batch.number, symbol=batch.symbol, jobs=len(jobs), attempt=batch.attempt, started=time.time()
+            number=batch.number,
+            symbol=batch.symbol,
+            jobs=len(batch.positions),
+            attempt=batch.attempt,
+            started=time.time(),
         )
-        return Task(batch=batch, market=market.folder, jobs=jobs, tables=self._tables)
+        return Task(
+            batch=batch,
+            market=market.folder,
+            fingerprint=market.fingerprint,
+            job=self._plan.job,
+            tables=self._tables,
+        )
 
     def _record(self, result: Result) -> None:
         """Put a batch's parts on the disk, and only then enter its jobs as done."""
-        batch, jobs = self._batches.pop(result.number)
+        batch = self._batches.pop(result.number)
         self._flights.pop(result.number)
         began = time.monotonic()
         write_atomically(self._folder.part("trades", batch.number), result.trades)
         if result.equity:
             write_atomically(self._folder.part("equity", batch.number), result.equity)
-        self._ledger.record(batch, result, jobs, self._live() if time.time() - self._told > LOOK_SECONDS else None)
+        told = self._live() if time.time() - self._told > LOOK_SECONDS else None
+        self._ledger.record(batch, result, self._plan, told)
         self.writing += time.monotonic() - began
         self.working += result.seconds
-        metrics = np.frombuffer(result.metrics).reshape(len(jobs), len(METRICS))
+        metrics = np.frombuffer(result.metrics).reshape(len(result.jobs), len(METRICS))
         for index in result.errors:
-            job, spec = jobs[index]
             self._failed += 1
             reason = result.errors[index].strip().splitlines()[-1]
-            logger.error("Backtest %s of %s failed: %s", job, spec.symbol, reason)
-        self._tell_of(batch, jobs, metrics, result)
-        self._keep_best(metrics, jobs)
-        self._progress.advance(len(jobs), self._note())
+            logger.error("Backtest %s of %s failed: %s", result.jobs[index], batch.symbol, reason)
+        self._tell_of(batch, metrics, result)
+        self._keep_best(batch, metrics)
+        self._progress.advance(len(result.jobs), self._note())
 
-    def _tell_of(
-        self, batch: Batch, jobs: Sequence[tuple[str, JobSpec]], metrics: NDArray[np.float64], result: Result
-    ) -> None:
+    def _tell_of(self, batch: Batch, metrics: NDArray[np.float64], result: Result) -> None:
         """Log each backtest that was done, or in a very large run how many."""
         if len(self._plan) > DETAILS_UP_TO:
             extra = {"symbol": batch.symbol, "batch": batch.number}
-            backtests.debug("%d backtests complete", len(jobs) - len(result.errors), extra=extra)
+            backtests.debug("%d backtests complete", len(result.jobs) - len(result.errors), extra=extra)
             return
         level = logging.INFO if len(self._plan) <= NEWS_UP_TO else logging.DEBUG
-        for index, (job, spec) in enumerate(jobs):
+        for index, job in enumerate(result.jobs):
             if index not in result.errors:
                 trades = int(metrics[index][METRICS.index("trades")])
-                extra = {"job": job, "symbol": spec.symbol, "batch": batch.number}
+                extra = {"job": job, "symbol": batch.symbol, "batch": batch.number}
                 backtests.log(level, "Backtest complete: %d trades", trades, extra=extra)
 
-    def _keep_best(self, metrics: NDArray[np.float64], jobs: Sequence[tuple[str, JobSpec]]) -> None:
+    def _keep_best(self, batch: Batch, metrics: NDArray[np.float64]) -> None:
         objective = self._plan.job.objective
         sign = -1 if objective in LOWER_IS_BETTER else 1
         values = np.nan_to_num(sign * metrics[:, METRICS.index(objective)], nan=-inf, posinf=inf, neginf=-inf)
         best = int(np.argmax(values))
         if values[best] > -inf and (self._best is None or values[best] > sign * self._best[0]):
-            spec = jobs[best][1]
+            spec = self._plan[batch.positions[best]]
             axes = " ".join(f"{name} {spec.row()[name]}" for name, _ in self._plan.job.grid)
             self._best = sign * float(values[best]), f"{spec.symbol} {axes}".strip()
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 from options_bt.job.planner import Plan
 
-SECONDS_PER_JOB_YEAR = 0.0005
+SECONDS_PER_JOB_YEAR = 0.00015
 """Measured on one 2.3 GHz core with the sparse demo market, tables included; dense chains take longer."""
 BYTES_PER_QUOTE = 56
 CACHED_BYTES_PER_QUOTE = 75
 """On the disk, of the sparse demo market: 17 as Parquet and 49 as a market, rounded up."""
 BYTES_PER_WORKER = 150_000_000
-WORTH_A_SPAWN = 3.0
+WORTH_A_SPAWN = 1.5
 """Seconds of work below which starting worker processes costs more than it saves."""
 
 

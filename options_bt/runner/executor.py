@@ -14,10 +14,17 @@ class Finished(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """A task without a result: its worker is gone, or could not run it at all."""
+    """A task without a result: its worker is gone, or could not run it at all.
+
+    Attributes
+    ----------
+    innocent : bool
+        Whether it is known that the task did not bring this about.
+    """
 
     number: int
     reason: str
+    innocent: bool = False
 
 
 class Executor(Protocol):
@@ -25,22 +32,26 @@ class Executor(Protocol):
 
     The contract: at most `slots` tasks are submitted at a time; for each of them `wait` gives exactly one
     Finished or Lost, sooner or later, whatever becomes of its worker. A lost worker is replaced before its
-    slot is used again, and no other task is affected. After `close` no worker is left.
-
-    Attributes
-    ----------
-    slots : int
-        How many tasks run at once.
+    slot is used again, and no other task is affected. No task is run again by the executor itself. After `close`
+    no worker is left of those that the executor has started, and no task runs on any other.
     """
 
-    slots: int
+    @property
+    def slots(self) -> int:
+        """How many tasks run at once; it changes in `wait` only, and where workers come and go it may be 0."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where tasks run, as a phrase that follows "in"."""
+        ...
 
     def submit(self, task: Task) -> None:
         """Start a task in a free slot."""
         ...
 
     def wait(self, timeout: float) -> list[Finished | Lost]:
-        """Give what ended; an empty list after `timeout` seconds without anything."""
+        """Give what ended; an empty list after `timeout` seconds without anything, or when `slots` has changed."""
         ...
 
     def kill(self, number: int) -> None:

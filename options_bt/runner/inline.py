@@ -11,7 +11,7 @@ from options_bt.runner.executor import Finished, Lost
 class Inline:
     """Runs tasks where it is called; a job that never ends or kills the process cannot be stopped here."""
 
-    slots = 1
+    slots, place = 1, "this process"
 
     def __init__(self) -> None:
         self._tasks: deque[Task] = deque()

@@ -22,8 +22,11 @@ def best_without_tables(plan: Plan, ledger: Ledger) -> list[int]:
     These are of the best by the objective that are done, as `analysis.tables.ranked` has them: undefined values come
     last, ties in the order of the plan.
     """
-    wanted, kept = plan.job.run.kept(len(plan)), ledger.kept(len(plan))
-    if not wanted or kept.sum() == ledger.counts()[0]:
+    wanted = plan.job.run.kept(len(plan))
+    if not wanted:
+        return []
+    kept = ledger.kept(len(plan))
+    if kept.sum() == ledger.counts()[0]:
         return []
     metric = METRICS.index(plan.job.objective)
     places, values = [], []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from options_bt.engine.metrics import METRICS
 from options_bt.errors import RunFolderError, StorageError
+from options_bt.job.planner import Plan
 from options_bt.job.spec import JobSpec
 from options_bt.runner.batch import Batch, Result, checksum
 from options_bt.runner.live import Live, Standing
@@ -34,7 +36,8 @@ CREATE TABLE IF NOT EXISTS job (
 """
 _KEPT = "job JOIN batch ON job.batch = batch.number AND job.state = 'done' AND batch.equity != ''"
 _FORMAT = 3
-_CHUNK = 50_000
+CHUNK = 10_000
+"""Jobs whose rows are in memory at once."""
 _REBUILD = "`options-bt run` with its job file rebuilds it"
 _CLOSE_SECONDS = 1.0
 
@@ -114,16 +117,19 @@ class Ledger:
 
     def done(self, size: int) -> NDArray[np.bool_]:
         """Tell for each position of a plan of that size whether its job stands in the ledger."""
-        mask = np.zeros(size, bool)
-        for (position,) in self._rows("SELECT position FROM job"):
-            mask[position] = True
-        return mask
+        return self._mask(size, "job")
 
     def kept(self, size: int) -> NDArray[np.bool_]:
         """Tell for each position of a plan of that size whether trades and equity of its job are on the disk."""
+        return self._mask(size, _KEPT)
+
+    def _mask(self, size: int, those: str) -> NDArray[np.bool_]:
         mask = np.zeros(size, bool)
-        for (position,) in self._rows(f"SELECT position FROM {_KEPT}"):
-            mask[position] = True
+        query = f"SELECT position FROM {those} WHERE position > ? ORDER BY position LIMIT ?"
+        last = -1
+        while rows := self._rows(query, last, CHUNK):
+            last = rows[-1][0]
+            mask[np.fromiter(chain.from_iterable(rows), np.int64, len(rows))] = True
         return mask
 
     def next_batch(self) -> int:
@@ -204,10 +210,8 @@ class Ledger:
             live = structs.replace(live, flights=tuple(flight for flight in live.flights if flight.number not in ended))
         return Standing(live, symbols, int(peak), float(last))
 
-    def record(
-        self, batch: Batch, result: Result, jobs: Iterable[tuple[str, JobSpec]], live: Live | None = None
-    ) -> None:
-        """Enter the jobs of a finished batch, whose parts have to be on the disk, and how the run is going.
+    def record(self, batch: Batch, result: Result, plan: Plan, live: Live | None = None) -> None:
+        """Enter the jobs of a finished batch of a plan, whose parts have to be on the disk, and how the run is going.
 
         Raises
         ------
@@ -224,11 +228,11 @@ class Ledger:
                 batch.attempt,
                 batch.number,
                 now,
-                msgspec.json.encode(spec).decode() if index in result.errors else None,
+                msgspec.json.encode(plan[position]).decode() if index in result.errors else None,
                 result.errors.get(index),
                 result.metrics[index * width : (index + 1) * width],
             )
-            for index, (position, (job, spec)) in enumerate(zip(batch.positions, jobs, strict=True))
+            for index, (position, job) in enumerate(zip(batch.positions, result.jobs, strict=True))
         ]
         checksums = map(checksum, (result.trades, result.equity))
         self._write(rows, (batch.number, batch.symbol, len(rows), result.seconds, now, result.peak, *checksums), live)
@@ -253,10 +257,10 @@ class Ledger:
         except sqlite3.OperationalError as error:
             raise StorageError(f"{self._path}: {error}; free some space, then run again to go on") from None
 
-    def failures(self) -> list[Failure]:
-        """Give the jobs that failed, in the order of the plan."""
-        query = "SELECT position, id, attempts, spec, error FROM job WHERE state = 'failed' ORDER BY position"
-        return [Failure(*row) for row in self._rows(query)]
+    def failures(self, first: int | None = None) -> list[Failure]:
+        """Give the jobs that failed, or so many of them, in the order of the plan."""
+        query = "SELECT position, id, attempts, spec, error FROM job WHERE state = 'failed' ORDER BY position LIMIT ?"
+        return [Failure(*row) for row in self._rows(query, -1 if first is None else first)]
 
     def counts(self) -> tuple[int, int]:
         """Give how many jobs are done and how many failed."""
@@ -268,7 +272,7 @@ class Ledger:
         """Give the entered jobs in the order of the plan, in chunks: positions, ids, states, metrics."""
         query = "SELECT position, id, state, metrics FROM job WHERE position > ? ORDER BY position LIMIT ?"
         last = -1
-        while chunk := self._rows(query, last, _CHUNK):
+        while chunk := self._rows(query, last, CHUNK):
             positions, ids, states, blobs = zip(*chunk, strict=True)
             last = positions[-1]
             metrics = np.frombuffer(b"".join(blobs)).reshape(len(chunk), len(METRICS))

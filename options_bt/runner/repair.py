@@ -82,15 +82,15 @@ def _entered(folder: RunFolder, plan: Plan, ledger: Ledger, path: Path) -> bool:
         return False
     if checksum(equity) != footer.equity or not all(p < len(plan) for p in footer.batch.positions):
         return False
-    jobs = [(job, plan[position]) for job, position in zip(footer.jobs, footer.batch.positions, strict=True)]
     ledger.forget_jobs(footer.batch.positions)  # of an earlier batch, in which they failed or kept no tables
-    ledger.record(footer.batch, _result(footer, trades, equity), jobs)
+    ledger.record(footer.batch, _result(footer, trades, equity), plan)
     return True
 
 
 def _result(footer: Footer, trades: bytes, equity: bytes) -> Result:
     return Result(
         number=footer.batch.number,
+        jobs=footer.jobs,
         metrics=footer.metrics,
         errors=footer.errors,
         trades=trades,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from options_bt.data.cache import Cache
@@ -17,15 +16,16 @@ from options_bt.job.planner import Plan
 from options_bt.job.predicates import history_columns
 from options_bt.job.schema import JobFile
 from options_bt.runner.coordinator import Coordinator
+from options_bt.runner.executor import Executor
 from options_bt.runner.folder import RunFolder, RunInfo, differences, run_info
 from options_bt.runner.keeping import best_without_tables, keeps_too_few
 from options_bt.runner.ledger import Ledger
+from options_bt.runner.local import local_executor
 from options_bt.runner.logs import log_to_file
 from options_bt.runner.progress import Progress
 from options_bt.runner.repair import repaired_ledger, whole_ledger
-from options_bt.runner.results import results_table
+from options_bt.runner.results import write_results
 from options_bt.runner.summary import Summary, Times, failures_allowed
-from options_bt.storage import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def run_job(
     fresh: bool = False,
     resume_failed: bool = False,
     max_failures: int | str | None = None,
+    make_executor: Callable[[int], Executor] = local_executor,
     shown: bool = True,
 ) -> Summary:
     """Run every backtest of a job that its run folder does not hold yet.
@@ -56,6 +57,8 @@ def run_job(
         Run the jobs again that failed before.
     max_failures : int or str, optional
         Give up when more jobs fail than this number, or than this share of the plan, as in ``5%``; never by default.
+    make_executor : callable
+        Gives where to run, told how many workers this machine has room for; processes of this machine by default.
     shown : bool
         Whether to show progress.
 
@@ -92,7 +95,9 @@ def run_job(
         _begin(folder, info, fresh)
         allowed = failures_allowed(max_failures, len(plan))
         with log_to_file(folder.log):
-            summary = _run(plan, folder, markets, workers or job.run.workers, shown, resume_failed, allowed)
+            summary = _run(
+                plan, folder, markets, workers or job.run.workers, shown, resume_failed, allowed, make_executor
+            )
         return summary._replace(times=summary.times._replace(pull=times.pull, build=times.build))
     finally:
         folder.release()
@@ -169,6 +174,7 @@ def _run(
     shown: bool,
     resume_failed: bool,
     max_failures: float,
+    make_executor: Callable[[int], Executor],
 ) -> Summary:
     ledger = _ledger(folder, plan, resume_failed)
     try:
@@ -176,7 +182,7 @@ def _run(
         if folder.results.is_file():
             summary = Summary(folder.path, len(plan), 0, 0)
         else:
-            summary = _finish(plan, folder, ledger, markets, workers, shown, max_failures)
+            summary = _finish(plan, folder, ledger, markets, workers, shown, max_failures, make_executor)
         done, failed = ledger.counts()
     finally:
         ledger.close()
@@ -206,6 +212,7 @@ def _finish(
     workers: int | str,
     shown: bool,
     max_failures: float,
+    make_executor: Callable[[int], Executor],
 ) -> Summary:
     """Run what is pending, then the best once more to keep their tables; write the results when nothing is left."""
 
@@ -215,7 +222,7 @@ def _finish(
             return before
         warm_up()
         began = time.monotonic()
-        coordinator = Coordinator(plan, folder, ledger, markets, pending, tables, max_failures)
+        coordinator = Coordinator(plan, folder, ledger, markets, pending, tables, make_executor, max_failures)
         stopped_by = coordinator.run(workers, shown)
         times = before.times.plus(time.monotonic() - began, coordinator.working, coordinator.writing)
         return before._replace(stopped_by=stopped_by, gave_up=coordinator.gave_up, times=times)
@@ -229,8 +236,6 @@ def _finish(
     if summary.ended_early:
         return summary
     began = time.monotonic()
-    buffer = io.BytesIO()
-    results_table(plan, ledger).write_parquet(buffer, compression="zstd")
-    write_atomically(folder.results, buffer.getvalue())
+    write_results(plan, ledger, folder.results)
     writing = summary.times.writing + time.monotonic() - began
     return summary._replace(times=summary.times._replace(writing=writing))

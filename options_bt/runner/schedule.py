@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from math import ceil, inf
 from typing import NamedTuple
 
@@ -35,10 +35,11 @@ class BatchDone(NamedTuple):
 
 
 class WorkerDied(NamedTuple):
-    """The worker of a batch is gone without a result."""
+    """The worker of a batch is gone without a result; if `innocent`, it is known that the batch was not why."""
 
     number: int
     reason: str
+    innocent: bool = False
 
 
 class Interrupted(NamedTuple):
@@ -90,18 +91,19 @@ class Schedule:
     """Decides which batches run when.
 
     Every job is submitted until it is done or quarantined. A batch whose worker died is split into single
-    jobs, so that the culprit is named; a single job that dies is tried again `retries` times.
+    jobs, so that the culprit is named; a single job that dies is tried again `retries` times. A batch that is known
+    not to be why its worker died is run again as it is, once.
 
     While less than `floor` bytes of memory are free, nothing is begun beside what is in flight; one batch at a time
     goes on, so that the run ends. Below half of it the batch that was begun last is killed, and its jobs are run
-    again at the end, without blame; when it is the only one in flight, it took the memory itself, and died of it.
+    again, without blame; when it is the only one in flight, it took the memory itself, and died of it.
 
     Parameters
     ----------
     work : sequence of Work
         What is to be run, symbol by symbol.
     slots : int
-        How many batches may be in flight.
+        How many batches may be in flight; may be set anew at any time, also to 0.
     timeout : float
         Seconds for one job.
     retries : int
@@ -124,12 +126,14 @@ class Schedule:
         floor: float = 0.0,
         max_failures: float = inf,
     ) -> None:
-        self._work = deque(work)
+        self._work = {part.symbol: part for part in work if part.pending}
+        self._unopened = deque(self._work)
         self._waiting = sum(part.pending for part in work)
-        self._slots = slots
+        self.slots = slots
         self._timeout = timeout
         self._retries = retries
         self._number = first_number
+        self._excused: set[int] = set()
         self._again: deque[tuple[str, int]] = deque()
         self._deaths: dict[int, int] = {}
         self._flights: dict[int, _Flight] = {}
@@ -168,12 +172,16 @@ class Schedule:
         list of Action
         """
         actions: list[Action] = []
+        last = ""
         match event:
             case BatchDone(number, seconds, failed):
-                self._learn(seconds, len(self._flights.pop(number).batch.positions))
+                batch = self._flights.pop(number).batch
+                last = batch.symbol
+                self._learn(seconds, len(batch.positions))
                 self._failures += failed
-            case WorkerDied(number, reason):
+            case WorkerDied(number, reason, innocent):
                 flight = self._flights.pop(number)
+                flight.innocent |= innocent and self._excused.isdisjoint(flight.batch.positions)
                 actions += self._died(flight, flight.killed or reason)
             case Interrupted():
                 self._stopping = True
@@ -183,9 +191,10 @@ class Schedule:
                     self._free = free
                     actions += self._too_large()
         self._stopping |= self.gave_up
-        while len(self._flights) < self._admitted() and (batch := self._next()):
-            self._flights[batch.number] = _Flight(batch, now + self._allowance(len(batch.positions)))
-            actions.append(Submit(batch))
+        while len(self._flights) < self._admitted() and (following := self._next(last)):
+            allowance = self._allowance(len(following.positions))
+            self._flights[following.number] = _Flight(following, now + allowance)
+            actions.append(Submit(following))
         return actions
 
     def _learn(self, seconds: float, jobs: int) -> None:
@@ -203,8 +212,8 @@ class Schedule:
         batch = flight.batch
         self.retried += 1
         if flight.innocent:
-            self._work.append(Work(batch.symbol, iter(batch.positions), len(batch.positions)))
-            self._waiting += len(batch.positions)
+            self._excused.add(batch.positions[0])
+            self._put_back(batch)
             return []
         if len(batch.positions) > 1:
             self._again.extend((batch.symbol, position) for position in batch.positions)
@@ -219,7 +228,7 @@ class Schedule:
         return []
 
     def _admitted(self) -> int:
-        return self._slots if self._free >= self._floor else 1
+        return self.slots if self._free >= self._floor else min(self.slots, 1)
 
     def _too_large(self) -> list[Action]:
         """Kill the youngest batch when little memory is left, one at a time."""
@@ -239,27 +248,47 @@ class Schedule:
                 actions.append(Kill(number, flight.killed))
         return actions
 
-    def _next(self) -> Batch | None:
+    def _next(self, last: str) -> Batch | None:
+        """Give a batch to a slot that has run one of the symbol `last`."""
         if self._stopping:
             return None
         if self._again:
             symbol, position = self._again.popleft()
             return self._batch(symbol, (position,))
-        while self._work:
-            symbol, positions, _ = self._work[0]
-            taken = tuple(islice(positions, self._size()))
-            if taken:
-                self._waiting -= len(taken)
-                return self._batch(symbol, taken)
-            self._work.popleft()
-        self._waiting = 0
-        return None
+        if not self._work:
+            return None
+        symbol, positions, pending = self._work[self._symbol_after(last)]
+        taken = tuple(islice(positions, self._size()))
+        self._waiting -= len(taken)
+        self._work[symbol] = Work(symbol, positions, pending - len(taken))
+        if pending == len(taken):
+            del self._work[symbol]
+        return self._batch(symbol, taken)
+
+    def _symbol_after(self, last: str) -> str:
+        """Give a slot the symbol that it has, while there is work; else one that none has, else that with most work.
+
+        So a market is read by few workers, which counts where each host has to be sent it.
+        """
+        if last in self._work:
+            return last
+        while self._unopened:
+            symbol = self._unopened.popleft()
+            if symbol in self._work:
+                return symbol
+        return max(self._work.values(), key=lambda part: part.pending).symbol
+
+    def _put_back(self, batch: Batch) -> None:
+        old = self._work.get(batch.symbol, Work(batch.symbol, iter(()), 0))
+        count = len(batch.positions)
+        self._work[batch.symbol] = Work(batch.symbol, chain(old.positions, batch.positions), old.pending + count)
+        self._waiting += count
 
     def _size(self) -> int:
         if not self._seconds_per_job:
             return FIRST_BATCH
-        # Towards the end batches get small, so that the workers finish together.
-        fair = ceil(self._waiting / (2 * self._slots))
+        # Towards the end batches get small, so that the workers finish together; one has nobody to wait for.
+        fair = ceil(self._waiting / (2 * self.slots)) if self.slots > 1 else self._waiting
         return max(1, min(int(BATCH_SECONDS / self._seconds_per_job), fair, LARGEST_BATCH))
 
     def _batch(self, symbol: str, positions: tuple[int, ...]) -> Batch:

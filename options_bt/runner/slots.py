@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 
 from options_bt.runner.batch import Result, Task, run_batch
 from options_bt.runner.executor import Finished, Lost
+from options_bt.runner.lean import without_blas
 
 # One thread a worker: the slots already fill the cores.
 _ONE_THREAD = ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -33,7 +34,7 @@ class Slots:
     """
 
     def __init__(self, slots: int) -> None:
-        self.slots = slots
+        self.slots, self.place = slots, f"{slots} worker processes"
         self._free = [_Worker() for _ in range(slots)]
         self._busy: dict[int, _Worker] = {}
 
@@ -120,6 +121,7 @@ def _work(pipe: Connection) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    without_blas()
     with suppress(EOFError, BrokenPipeError):  # the coordinator is gone
         while True:
             task = pipe.recv()

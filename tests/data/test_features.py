@@ -376,6 +376,16 @@ def test_nothing_from_after_a_day_changes_its_features(cut: int, with_closes: bo
     assert known.equals(raw.table().head(known.height))
 
 
+def test_closes_that_begin_later_change_nothing_before_them() -> None:
+    days = [START + timedelta(days=number) for number in range(30)]
+    late, rights = days[-1] + timedelta(days=9), ("put", "call")
+    quotes = [quote(day, late, 100.0, right, bid=5.0, ask=5.2) for day in days for right in rights]
+    without, later = Raw(quotes, [], []).table(), Raw(quotes, [(days[20], 120.0), (days[21], 126.0)], []).table()
+    assert later[:20].equals(without[:20])
+    assert without["return_1"][1:20].to_list() == [0.0] * 19
+    assert later["return_1"][20:22].to_list() == [None, pytest.approx(0.05)]
+
+
 def test_a_later_split_changes_nothing_before_it() -> None:
     raw = raw_of(6)
     fewer = Raw(raw.quotes, raw.closes, raw.splits[:1])

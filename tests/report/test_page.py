@@ -23,7 +23,7 @@ from options_bt.errors import RunFolderError, StorageError
 from options_bt.job.reading import read_job
 from options_bt.job.schema import RunSettings
 from options_bt.report.html import page, sections_of, write_report
-from options_bt.report.jobs import MOST_ROWS
+from options_bt.report.run_data import MOST_ROWS
 from tests.report.conftest import copied
 from tests.report.parsed import Page
 from tests.small_run import SmallRun, finished, job_of, with_a_failure, with_results

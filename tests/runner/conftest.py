@@ -36,8 +36,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     run_batch, jobs = batch_room.run_batch, list[str]()
 
     def counting(task: batch_room.Task) -> batch_room.Result:
-        jobs.extend(job for job, _ in task.jobs)
-        return run_batch(task)
+        result = run_batch(task)
+        jobs.extend(result.jobs)
+        return result
 
     monkeypatch.setattr("options_bt.runner.inline.run_batch", counting)
     return jobs

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numba
 import psutil
 import pytest
+from msgspec import structs
 
 from options_bt.data.cache import Cache
 from options_bt.data.prepare import Prepared, prepared, pull
@@ -16,6 +20,7 @@ from options_bt.data.source import open_source
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.runner.batch import Batch, Task
+from options_bt.runner.cluster.executor import Dask
 from options_bt.runner.executor import Executor, Finished, Lost
 from options_bt.runner.inline import Inline
 from options_bt.runner.slots import Slots
@@ -29,21 +34,68 @@ def market(cache: Path, job: JobFile) -> Prepared:
     return prepared(store, "SPY", years)
 
 
-@pytest.fixture(params=[Inline, lambda: Slots(2)], ids=["inline", "slots"])
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    made: Executor = request.param()
+def on_dask(cache: Path) -> Executor:
+    return Dask(None, 2, cache)
+
+
+MAKERS: dict[str, Callable[[Path], Executor]] = {
+    "inline": lambda cache: Inline(),
+    "slots": lambda cache: Slots(2),
+    "dask": on_dask,
+}
+"""Every executor; a cache for those whose workers do not find markets by their paths."""
+WITH_WORKERS = ["slots", "dask"]
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def executor(request: pytest.FixtureRequest, cache: Path) -> Iterator[Executor]:
+    """An executor that the tests leave without tasks."""
+    made = MAKERS[request.param](cache)
     yield made
     made.close()
 
 
+@pytest.fixture(scope="module", params=WITH_WORKERS)
+def with_workers(request: pytest.FixtureRequest, cache: Path) -> Iterator[Executor]:
+    """An executor whose workers are processes of their own."""
+    made = MAKERS[request.param](cache)
+    yield made
+    made.close()
+
+
+def _endless() -> int:
+    number = 1
+    while number:
+        number = (number * 5 + 1) % 1_000_003 + 1
+    return number
+
+
+_stuck: Any = numba.njit(_endless)
+
+
+def misbehave(how: str) -> None:
+    if how == "hang":
+        _stuck()  # numba holds on to the interpreter's lock
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Misbehaving(NamedTuple):
+    """What stands for the job file of a task, and takes effect where it arrives."""
+
+    how: str
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return misbehave, (self.how,)
+
+
 def task(number: int, job: JobFile, market: Prepared, repeat: int = 1) -> Task:
-    plan = Plan(job)
-    specs = [spec for spec in plan if spec.symbol == "SPY"] * repeat
-    batch = Batch(number=number, symbol="SPY", positions=tuple(range(len(specs))))
+    positions = [position for position, spec in enumerate(Plan(job)) if spec.symbol == "SPY"] * repeat
+    batch = Batch(number=number, symbol="SPY", positions=tuple(positions))
     return Task(
         batch=batch,
         market=market.folder,
-        jobs=tuple((spec.id(market.fingerprint), spec) for spec in specs),
+        fingerprint=market.fingerprint,
+        job=job,
         tables=True,
     )
 
@@ -93,37 +145,68 @@ def test_an_idle_wait_gives_nothing(executor: Executor) -> None:
     assert executor.wait(0.01) == []
 
 
-def test_a_killed_worker_loses_its_own_task_only(job: JobFile, market: Prepared) -> None:
-    slots = Slots(2)
-    try:
-        slots.submit(task(1, job, market, repeat=20_000))
-        slots.submit(task(2, job, market))
-        (event,) = until(slots, 1)
-        assert isinstance(event, Finished)
-        assert event.result.number == 2
-        slots.kill(1)
-        (event,) = until(slots, 1)
-        assert event == Lost(1, "the worker process was killed by SIGKILL")
-        slots.submit(task(3, job, market))
-        (event,) = until(slots, 1)
-        assert isinstance(event, Finished)
-    finally:
-        slots.close()
+def until_whole(executor: Executor) -> None:
+    """Wait for the replacement of a worker."""
+    for _ in range(600):
+        if executor.slots == 2:
+            return
+        assert executor.wait(0.1) == []
+    raise AssertionError("the worker was not replaced")
 
 
-def test_close_leaves_no_worker(job: JobFile, market: Prepared) -> None:
-    slots = Slots(2)
-    slots.submit(task(1, job, market, repeat=20_000))
-    slots.submit(task(2, job, market, repeat=20_000))
-    workers = [
-        child for child in psutil.Process(os.getpid()).children(recursive=True) if "spawn_main" in str(child.cmdline())
-    ]
+def test_a_killed_worker_loses_its_own_task_only(with_workers: Executor, job: JobFile, market: Prepared) -> None:
+    with_workers.submit(task(1, job, market, repeat=3_000))
+    with_workers.submit(task(2, job, market))
+    (event,) = until(with_workers, 1)
+    assert isinstance(event, Finished)
+    assert event.result.number == 2
+    with_workers.kill(1)
+    (event,) = until(with_workers, 1)
+    assert isinstance(event, Lost)
+    assert (event.number, event.innocent) == (1, False)
+    until_whole(with_workers)
+    for number in (3, 4):
+        with_workers.submit(task(number, job, market))
+    assert {type(event) for event in until(with_workers, 2)} == {Finished}
+
+
+@pytest.mark.parametrize("how", ["hang", "die"])
+def test_a_worker_that_hangs_or_dies_is_replaced(
+    with_workers: Executor, job: JobFile, market: Prepared, how: str
+) -> None:
+    bad = structs.replace(task(1, job, market), job=Misbehaving(how))
+    with_workers.submit(bad)
+    with_workers.submit(task(2, job, market))
+    events = until(with_workers, 1 if how == "hang" else 2)
+    if how == "hang":
+        with_workers.kill(1)
+        events += until(with_workers, 1)
+    assert {event.result.number: "done" for event in events if isinstance(event, Finished)} == {2: "done"}
+    assert [event.number for event in events if isinstance(event, Lost)] == [1]
+    until_whole(with_workers)
+    for number in (3, 4):
+        with_workers.submit(task(number, job, market))
+    assert {type(event) for event in until(with_workers, 2)} == {Finished}
+
+
+@pytest.mark.parametrize("name", WITH_WORKERS)
+def test_close_leaves_no_worker(name: str, cache: Path, job: JobFile, market: Prepared) -> None:
+    before = set(_workers())
+    executor = MAKERS[name](cache)
+    executor.submit(task(1, job, market, repeat=3_000))
+    executor.submit(structs.replace(task(2, job, market), job=Misbehaving("hang")))
+    workers = set(_workers()) - before
     assert len(workers) >= 2
-    slots.close()
+    executor.close()
     deadline = time.monotonic() + 10
     while any(worker.is_running() for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(worker.is_running() for worker in workers)
+
+
+def _workers() -> list[psutil.Process]:
+    children = psutil.Process(os.getpid()).children(recursive=True)
+    return [child for child in children if "spawn_main" in str(child.cmdline())]
 
 
 def test_a_worker_killed_in_the_middle_of_its_result_is_lost_at_once(job: JobFile, market: Prepared) -> None:

@@ -13,17 +13,16 @@ from options_bt.runner.batch import Batch, Result
 from options_bt.runner.ledger import Ledger
 
 
-def result(number: int, jobs: int, errors: dict[int, str] | None = None) -> Result:
-    metrics = np.full((jobs, len(METRICS)), float(number))
-    return Result(number=number, metrics=metrics.tobytes(), errors=errors or {}, trades=b"", equity=b"", seconds=0.5)
+def result(number: int, jobs: tuple[str, ...], errors: dict[int, str] | None = None) -> Result:
+    metrics = np.full((len(jobs), len(METRICS)), float(number)).tobytes()
+    return Result(number=number, jobs=jobs, metrics=metrics, errors=errors or {}, trades=b"", equity=b"", seconds=0.5)
 
 
 def test_knows_what_is_done_what_failed_and_in_what_order(tmp_path: Path, job: JobFile) -> None:
     plan = Plan(job)
-    jobs = [(f"job{position}", plan[position]) for position in range(4)]
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.record(Batch(number=3, symbol="NVDA", positions=(2, 3)), result(3, 2, {1: "Boom"}), jobs[2:])
-    ledger.record(Batch(number=0, symbol="NVDA", positions=(0,)), result(0, 1), jobs[:1])
+    ledger.record(Batch(number=3, symbol="NVDA", positions=(2, 3)), result(3, ("job2", "job3"), {1: "Boom"}), plan)
+    ledger.record(Batch(number=0, symbol="NVDA", positions=(0,)), result(0, ("job0",)), plan)
     ledger.quarantine(1, "job1", plan[1], 2, "killed by SIGSEGV")
     assert ledger.counts() == (2, 2)
     assert ledger.done(6).tolist() == [True, True, True, True, False, False]
@@ -43,7 +42,7 @@ def test_knows_what_is_done_what_failed_and_in_what_order(tmp_path: Path, job: J
 
 def test_can_be_read_while_it_is_written(tmp_path: Path, job: JobFile) -> None:
     writer = Ledger(tmp_path / "ledger.sqlite")
-    writer.record(Batch(number=0, symbol="NVDA", positions=(0,)), result(0, 1), [("job0", Plan(job)[0])])
+    writer.record(Batch(number=0, symbol="NVDA", positions=(0,)), result(0, ("job0",)), Plan(job))
     reader = Ledger(tmp_path / "ledger.sqlite", read_only=True)
     assert reader.counts() == (1, 0)
     reader.close()

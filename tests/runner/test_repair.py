@@ -32,7 +32,7 @@ def flip(path: Path) -> None:
 
 @pytest.fixture
 def run(job: JobFile, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """Run the job in eight batches, and give the warnings of it."""
+    """Run the job in six batches, and give the warnings of it."""
     monkeypatch.setattr(schedule, "FIRST_BATCH", 4)
     monkeypatch.setattr(schedule, "BATCH_SECONDS", 1e9)
     monkeypatch.setattr(schedule, "LARGEST_BATCH", 4)
@@ -85,7 +85,7 @@ def test_a_damaged_ledger_is_rebuilt_from_the_parts(
     path = tmp_path / "small/ledger.sqlite"
     _break_pages(path) if damage is flip else damage(path)
     (warning,) = run()
-    assert warning == f"{path} is damaged: it was set aside as ledger.damaged, and rebuilt from 8 whole batches"
+    assert warning == f"{path} is damaged: it was set aside as ledger.damaged, and rebuilt from 6 whole batches"
     assert computed == []
     assert (tmp_path / "small/results.parquet").read_bytes() == whole
     assert run() == []
@@ -104,7 +104,7 @@ def test_a_damaged_ledger_and_a_damaged_part_cost_that_part(
     cut(tmp_path / "small/trades/part-00000001.parquet")
     (tmp_path / "small/equity/part-00000004.parquet").unlink()
     (warning,) = run()
-    assert "rebuilt from 6 whole batches" in warning
+    assert "rebuilt from 4 whole batches" in warning
     assert len(computed) == 8
     assert (tmp_path / "small/results.parquet").read_bytes() == whole
 

@@ -15,9 +15,10 @@ from options_bt.job.load import load_job
 from options_bt.job.parameters import FIELDS
 from options_bt.job.planner import Plan
 from options_bt.runner import ledger as ledger_room
+from options_bt.runner import results as results_room
 from options_bt.runner.batch import Batch, Result
 from options_bt.runner.ledger import Ledger
-from options_bt.runner.results import results_table
+from options_bt.runner.results import results_table, write_results
 from options_bt.runner.run import run_job
 from tests.small_run import SmallRun, job_of, with_a_failure
 
@@ -48,9 +49,10 @@ def recorded(path: Path, plan: Plan, positions: list[int], failing: tuple[int, .
         if position in failing:
             metrics[:] = np.nan
             errors = {0: "Traceback\nBoom"}
-        result = Result(number=number, metrics=metrics.tobytes(), errors=errors, trades=b"", equity=b"", seconds=0.1)
+        jobs, rows = (f"id{position}",), metrics.tobytes()
+        result = Result(number=number, jobs=jobs, metrics=rows, errors=errors, trades=b"", equity=b"", seconds=0.1)
         batch = Batch(number=number, symbol=plan[position].symbol, positions=(position,))
-        ledger.record(batch, result, [(f"id{position}", plan[position])])
+        ledger.record(batch, result, plan)
     return ledger
 
 
@@ -133,9 +135,12 @@ def test_a_table_of_many_chunks_is_that_of_one(tmp_path: Path, monkeypatch: pyte
     plan = Plan(MANY_AXES)
     ledger = recorded(tmp_path, plan, list(range(25)), failing=(4,))
     whole = results_table(plan, ledger)
-    monkeypatch.setattr(ledger_room, "_CHUNK", 7)
+    monkeypatch.setattr(ledger_room, "CHUNK", 7)
     assert results_table(plan, ledger).equals(whole)
     assert whole.height == 25
+    monkeypatch.setattr(results_room, "CHUNK", 7)
+    write_results(plan, ledger, tmp_path / "results.parquet")
+    assert pl.read_parquet(tmp_path / "results.parquet").equals(whole)
 
 
 def test_the_metrics_are_those_of_the_engine_to_the_last_bit(small_run: SmallRun) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from math import ceil, isfinite, log, sqrt
+from math import log, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from arch.bootstrap import StationaryBootstrap, optimal_block_length
 from numpy.typing import NDArray
 
+from options_bt.analysis.overfitting.histories import drawn_counts
 from options_bt.analysis.overfitting.sharpe import sharpe_ratio
 
 Floats = NDArray[np.float64]
 
 
-MIN_DAYS = 20
-"""Below this a history says nothing of how its days depend on each other."""
+_NO_SPREAD = 1e-12
+"""Sums of squares that a drawn history's mean leaves less of than this part do not deviate."""
 
 
 class Intervals(NamedTuple):
@@ -25,36 +25,12 @@ class Intervals(NamedTuple):
     total_return: tuple[float, float]
 
 
-def block_length(returns: Floats) -> int:
-    """Give the mean length of the blocks that resampling should keep together, in days.
+def intervals(returns: Floats, excess: Floats, length: int, *, level: float, draws: int, seed: int) -> list[Intervals]:
+    """Give the intervals of each trial by the stationary bootstrap; all have the days of the same drawn histories.
 
     Parameters
     ----------
-    returns : array of float64, one element a day
-
-    Returns
-    -------
-    int
-        At least 1, which is also the answer for returns that do not vary, or of fewer than 20 days.
-
-    References
-    ----------
-    Politis and White (2004), Automatic Block-Length Selection for the Dependent Bootstrap, Econometric Reviews 23(1),
-    as corrected by Patton, Politis and White (2009), ibid. 28(4); computed by arch.
-    """
-    if len(returns) < MIN_DAYS or np.ptp(returns) == 0:
-        return 1
-    with np.errstate(divide="ignore", invalid="ignore"):  # where the returns of most days are 0
-        best = float(optimal_block_length(returns)["stationary"].iloc[0])
-    return max(1, ceil(best)) if isfinite(best) else 1
-
-
-def intervals(returns: Floats, excess: Floats, length: int, *, level: float, draws: int, seed: int) -> Intervals:
-    """Give the intervals of one trial by the stationary bootstrap.
-
-    Parameters
-    ----------
-    returns, excess : arrays of float64, one element a day
+    returns, excess : arrays of float64, shape (days, trials)
         Returns as fractions, and the same less the risk-free rate.
     length : int
         Mean length of a block, in days.
@@ -66,22 +42,25 @@ def intervals(returns: Floats, excess: Floats, length: int, *, level: float, dra
 
     Returns
     -------
-    Intervals
-        A drawn history without deviation has a Sharpe ratio of 0.
-
-    References
-    ----------
-    Politis and Romano (1994), The Stationary Bootstrap, Journal of the American Statistical Association 89(428);
-    computed by arch.
+    list of Intervals
+        Of each column. A drawn history without deviation has a Sharpe ratio of 0.
     """
+    tail = (1 - level) / 2
+    parts = [_drawn(counts, returns, excess) for counts in drawn_counts(len(returns), length, draws, seed)]
+    ends = [np.quantile(np.concatenate(values), (tail, 1 - tail), axis=0) for values in zip(*parts, strict=True)]
+    sharpe, total = ([(float(low), float(high)) for low, high in values.T] for values in ends)
+    return [Intervals(*both) for both in zip(sharpe, total, strict=True)]
 
-    def drawn(returns: Floats, excess: Floats) -> Floats:
-        sharpe = sharpe_ratio(excess[:, None])[0]
-        return np.array([np.nan_to_num(sharpe), np.prod(1 + returns) - 1])
 
-    bootstrap = StationaryBootstrap(length, returns, excess, seed=seed)
-    low, high = bootstrap.conf_int(drawn, draws, method="percentile", size=level)
-    return Intervals((float(low[0]), float(high[0])), (float(low[1]), float(high[1])))
+def _drawn(counts: Floats, returns: Floats, excess: Floats) -> tuple[Floats, Floats]:
+    """Give Sharpe ratio and total return of each trial, by columns, in each history whose days occur so often."""
+    days, mean = len(excess), excess.mean(axis=0)
+    sums, squares = counts @ (excess - mean), counts @ (excess - mean) ** 2
+    spread = squares - sums**2 / days
+    deviates = spread > _NO_SPREAD * squares
+    deviation = np.sqrt(np.where(deviates, spread, 1.0) / (days - 1))
+    growth = counts @ np.log(np.maximum(1 + returns, np.finfo(float).tiny))  # a ruined account leaves nothing
+    return np.where(deviates, (mean + sums / days) / deviation, 0.0), np.expm1(growth)
 
 
 def superior_ability(excess: Floats, length: int, *, draws: int, seed: int) -> float:
@@ -116,7 +95,7 @@ def superior_ability(excess: Floats, length: int, *, draws: int, seed: int) -> f
     if not trials.shape[1]:
         return 1.0
     means = trials.mean(axis=0)
-    drawn = _frequencies(days, length, draws, seed) @ trials
+    drawn = np.concatenate([counts @ trials / days for counts in drawn_counts(days, length, draws, seed)])
     deviation = np.sqrt(np.mean((drawn - means) ** 2, axis=0))
     ratio = means / deviation
     # Trials that are clearly worse than nothing keep their mean, and so do not count as candidates for luck.
@@ -124,10 +103,3 @@ def superior_ability(excess: Floats, length: int, *, draws: int, seed: int) -> f
     best_drawn = np.max((drawn - centre) / deviation, axis=1)
     as_good = np.count_nonzero(np.maximum(best_drawn, 0) >= max(ratio.max(), 0))
     return (1 + as_good) / (1 + draws)
-
-
-def _frequencies(days: int, length: int, draws: int, seed: int) -> Floats:
-    """Give how often each day stands in each drawn history, as a share of its days; shape (draws, days)."""
-    bootstrap = StationaryBootstrap(length, np.arange(days), seed=seed)
-    drawn = [np.bincount(histories[0], minlength=days) for histories, _ in bootstrap.bootstrap(draws)]
-    return np.array(drawn) / days

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from options_bt.analysis.overfitting.sharpe import NO_DEVIATION
 
@@ -101,7 +100,7 @@ def cscv(returns: Floats, blocks: int) -> Cscv:
     chosen, in_sample, out_of_sample, rank = map(np.concatenate, zip(*results, strict=True))
     relative = rank / (returns.shape[1] + 1)
     logits = np.log(relative / (1 - relative))
-    line = stats.linregress(in_sample, out_of_sample) if np.ptp(in_sample) > 0 else None
+    slope, intercept = _line(in_sample, out_of_sample)
     return Cscv(
         blocks=blocks,
         pbo=float(np.mean(logits <= 0)),
@@ -109,10 +108,19 @@ def cscv(returns: Floats, blocks: int) -> Cscv:
         chosen=chosen,
         in_sample=in_sample,
         out_of_sample=out_of_sample,
-        slope=float(line.slope) if line else np.nan,
-        intercept=float(line.intercept) if line else np.nan,
+        slope=slope,
+        intercept=intercept,
         loss=float(np.mean(out_of_sample < 0)),
     )
+
+
+def _line(x: Floats, y: Floats) -> tuple[float, float]:
+    """Give slope and intercept of the line of least squares; NaN where `x` does not vary."""
+    if not np.ptp(x) > 0:
+        return np.nan, np.nan
+    deviation = x - x.mean()
+    slope = float(deviation @ (y - y.mean()) / (deviation @ deviation))
+    return slope, float(y.mean() - slope * x.mean())
 
 
 def _halves(blocks: int) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import isfinite, isnan, sqrt
 
 import numpy as np
@@ -9,8 +10,9 @@ import polars as pl
 from msgspec import Struct
 
 from options_bt.analysis.opened import Run
-from options_bt.analysis.overfitting.bootstrap import MIN_DAYS, block_length, intervals, superior_ability
+from options_bt.analysis.overfitting.bootstrap import Intervals, intervals, superior_ability
 from options_bt.analysis.overfitting.cscv import Cscv, blocks_for, cscv
+from options_bt.analysis.overfitting.histories import MIN_DAYS, block_length
 from options_bt.analysis.overfitting.sharpe import (
     Moments,
     average_correlation,
@@ -142,10 +144,8 @@ def overfitting_of(trials: Trials, *, top: int, draws: int, seed: int) -> Overfi
     p_value = superior_ability(trials.excess, length, draws=draws, seed=seed) if length else None
     blocks = blocks_for(days) if len(have) and len(trials.table) > 1 else 0
     found = cscv(trials.excess, blocks) if blocks else None
-    rows = [
-        _row(trials, measured, column, length, luck, draws=draws, seed=seed)
-        for column, length in zip(best, lengths, strict=True)
-    ]
+    ends = _intervals(trials, dict(zip(map(int, best), lengths, strict=True)), draws=draws, seed=seed)
+    rows = [_row(trials, measured, column, ends[column], luck) for column in map(int, best)]
     table = trials.table.drop("jobs")[best].hstack(pl.DataFrame(rows, schema=dict.fromkeys(STATISTICS, pl.Float64)))
     verdict = verdict_of(days, table, p_value, found.pbo if found else None)
     per_year = sqrt(trials.per_year) if len(have) else None
@@ -175,13 +175,21 @@ def _deflated(measured: Moments, column: int, days: int, benchmark: float) -> fl
     return probabilistic_sharpe(sharpe, benchmark, days, skew, kurtosis)
 
 
-def _row(
-    trials: Trials, measured: Moments, column: int, length: int, luck: float, *, draws: int, seed: int
-) -> dict[str, float | None]:
+def _intervals(trials: Trials, lengths: Mapping[int, int], *, draws: int, seed: int) -> dict[int, Intervals]:
+    """Give the intervals of each of these trials; those with blocks of equal length share the drawn histories."""
+    found: dict[int, Intervals] = {}
+    for length in set(lengths.values()):
+        columns = [column for column, own in lengths.items() if own == length]
+        returns, excess = trials.returns[:, columns], trials.excess[:, columns]
+        drawn = intervals(returns, excess, length, level=LEVEL, draws=draws, seed=seed)
+        found |= zip(columns, drawn, strict=True)
+    return found
+
+
+def _row(trials: Trials, measured: Moments, column: int, ends: Intervals, luck: float) -> dict[str, float | None]:
     """Give the statistics of one trial, by STATISTICS."""
     sharpe, skew, kurtosis = (float(moment[column]) for moment in measured)
     returns, excess = trials.returns[:, column], trials.excess[:, column]
-    ends = intervals(returns, excess, length, level=LEVEL, draws=draws, seed=seed)
     needed = minimum_track_record(sharpe, 0.0, skew, kurtosis)
     root = sqrt(trials.per_year)
     values = (

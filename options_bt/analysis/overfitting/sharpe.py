@@ -6,12 +6,12 @@ periods a year first. Kurtosis is raw (3 for normal returns), as in the papers; 
 
 from __future__ import annotations
 
-from math import inf, isnan, nan, sqrt
+from math import e, erfc, inf, isnan, nan, sqrt
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -62,8 +62,11 @@ def moments(returns: Floats) -> Moments:
     defined = ~np.isnan(sharpe)
     skew, kurtosis = np.full_like(sharpe, nan), np.full_like(sharpe, nan)
     if defined.any():
-        skew[defined] = stats.skew(returns[:, defined])
-        kurtosis[defined] = stats.kurtosis(returns[:, defined], fisher=False)
+        deviation = returns[:, defined] - returns[:, defined].mean(axis=0)
+        squares = deviation**2
+        variance = squares.mean(axis=0)
+        skew[defined] = (squares * deviation).mean(axis=0) / variance**1.5
+        kurtosis[defined] = (squares**2).mean(axis=0) / variance**2
     return Moments(sharpe, skew, kurtosis)
 
 
@@ -96,7 +99,7 @@ def probabilistic_sharpe(sharpe: float, benchmark: float, days: int, skew: float
     0.913
     """
     spread = sqrt(_spread(sharpe, skew, kurtosis))
-    return float(stats.norm.cdf((sharpe - benchmark) * sqrt(days - 1) / spread))
+    return erfc((benchmark - sharpe) * sqrt((days - 1) / 2) / spread) / 2
 
 
 def minimum_track_record(
@@ -124,7 +127,7 @@ def minimum_track_record(
     """
     if sharpe <= benchmark:
         return inf
-    deviations = float(stats.norm.ppf(confidence)) / (sharpe - benchmark)
+    deviations = NormalDist().inv_cdf(confidence) / (sharpe - benchmark)
     return 1 + _spread(sharpe, skew, kurtosis) * deviations**2
 
 
@@ -231,6 +234,6 @@ def expected_maximum_sharpe(trials: float, variance: float) -> float:
     """
     if trials <= 1 or not variance > 0:
         return 0.0
-    ends = stats.norm.ppf([1 - 1 / trials, 1 - 1 / (trials * np.e)])
+    ends = [NormalDist().inv_cdf(1 - 1 / number) for number in (trials, trials * e)]
     # The approximation is for many trials; between one and two it would fall below zero.
     return max(0.0, sqrt(variance) * float((1 - np.euler_gamma) * ends[0] + np.euler_gamma * ends[1]))

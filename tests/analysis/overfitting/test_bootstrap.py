@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from arch.bootstrap import SPA, optimal_block_length
+from arch.bootstrap import SPA, StationaryBootstrap
 from numpy.typing import NDArray
 
-from options_bt.analysis.overfitting.bootstrap import block_length, intervals, superior_ability
+from options_bt.analysis.overfitting.bootstrap import Intervals, intervals, superior_ability
+from tests.analysis.overfitting.test_histories import autoregressive
 
 Floats = NDArray[np.float64]
 
 
-def autoregressive(coefficient: float, days: int, seed: int) -> Floats:
-    shocks = np.random.default_rng(seed).normal(0, 0.01, days)
-    for day in range(1, days):
-        shocks[day] += coefficient * shocks[day - 1]
-    return shocks
+def interval(returns: Floats, excess: Floats, length: int, **how: Any) -> Intervals:
+    """Give the intervals of a single trial."""
+    (found,) = intervals(returns[:, None], excess[:, None], length, **how)
+    return found
 
 
 def noise(days: int, trials: int, seed: int) -> Floats:
     return np.random.default_rng(seed).normal(0, 0.01, (days, trials))
 
 
-def test_blocks_grow_with_the_memory_of_the_returns() -> None:
-    lengths = [block_length(autoregressive(coefficient, 2000, 1)) for coefficient in (0.0, 0.5, 0.9)]
-    assert lengths[0] < lengths[1] < lengths[2]
-    # Politis and White (2004) with the correction of 2009: for large samples (2 G**2 / D)**(1/3) n**(1/3), which for
-    # an autoregression of order one with coefficient a comes to (2 a / (1 - a**2))**(2/3) n**(1/3).
-    assert lengths[1] == pytest.approx((2 * 0.5 / 0.75) ** (2 / 3) * 2000 ** (1 / 3), rel=0.35)
-
-
-@pytest.mark.parametrize("returns", [np.zeros(100), np.full(100, 0.01), np.eye(1, 100, 50)[0]])
-def test_blocks_have_a_length_whatever_the_returns(returns: Floats) -> None:
-    assert block_length(returns) >= 1
-
-
-def test_the_block_length_is_arch_s_rounded_up() -> None:
-    returns = autoregressive(0.5, 500, 2)
-    assert block_length(returns) == np.ceil(optimal_block_length(returns)["stationary"].iloc[0])
-
-
 def test_the_interval_of_independent_returns_is_that_of_theory() -> None:
     returns = noise(2000, 1, 3)[:, 0] + 0.0005
     sharpe = returns.mean() / returns.std(ddof=1)
-    found = intervals(returns, returns, 1, level=0.9, draws=2000, seed=1)
+    found = interval(returns, returns, 1, level=0.9, draws=2000, seed=1)
     half = 1.645 * np.sqrt((1 + sharpe**2 / 2) / 2000)
     assert found.sharpe == pytest.approx((sharpe - half, sharpe + half), abs=0.1 * half)
     total = np.prod(1 + returns) - 1
@@ -56,15 +40,43 @@ def test_the_interval_of_independent_returns_is_that_of_theory() -> None:
 
 def test_the_interval_of_the_ratio_is_of_excess_returns_and_that_of_the_return_is_not() -> None:
     returns = noise(500, 1, 4)[:, 0]
-    plain = intervals(returns, returns, 3, level=0.9, draws=200, seed=1)
-    excess = intervals(returns, returns - 0.001, 3, level=0.9, draws=200, seed=1)
+    plain = interval(returns, returns, 3, level=0.9, draws=200, seed=1)
+    excess = interval(returns, returns - 0.001, 3, level=0.9, draws=200, seed=1)
     assert excess.total_return == plain.total_return
     assert excess.sharpe[1] < plain.sharpe[1]
 
 
+@pytest.mark.parametrize("length", [1, 7])
+def test_the_intervals_are_arch_s(length: int) -> None:
+    returns = autoregressive(0.3, 300, 10)
+    returns[120:] = 0  # an account that stands still from then on
+    excess = returns - 0.0001
+
+    def drawn(returns: Floats, excess: Floats) -> Floats:
+        return np.array([excess.mean() / excess.std(ddof=1), np.prod(1 + returns) - 1])
+
+    bootstrap = StationaryBootstrap(length, returns, excess, seed=5)
+    low, high = bootstrap.conf_int(drawn, 300, method="percentile", size=0.8)
+    found = interval(returns, excess, length, level=0.8, draws=300, seed=5)
+    assert found.sharpe == pytest.approx((low[0], high[0]), rel=1e-9)
+    assert found.total_return == pytest.approx((low[1], high[1]), rel=1e-9)
+
+
+def test_histories_without_deviation_have_a_ratio_of_nothing() -> None:
+    flat = np.full(100, 0.0003)
+    assert interval(flat, flat, 3, level=0.9, draws=100, seed=1).sharpe == (0.0, 0.0)
+
+
+def test_a_ruined_account_has_lost_all_where_its_ruin_is_drawn() -> None:
+    returns = noise(100, 1, 11)[:, 0]
+    returns[50:] = 0
+    returns[50] = -1
+    assert interval(returns, returns, 1, level=0.9, draws=200, seed=1).total_return[0] == -1.0
+
+
 def test_memory_widens_the_interval() -> None:
     returns = autoregressive(0.8, 1000, 5)
-    short, long = (intervals(returns, returns, length, level=0.9, draws=500, seed=1).sharpe for length in (1, 40))
+    short, long = (interval(returns, returns, length, level=0.9, draws=500, seed=1).sharpe for length in (1, 40))
     assert long[1] - long[0] > 1.5 * (short[1] - short[0])
 
 
@@ -72,7 +84,7 @@ def test_equal_seeds_give_equal_numbers() -> None:
     returns = noise(200, 3, 6)
     first, again, other = (
         (
-            intervals(returns[:, 0], returns[:, 0], 4, level=0.9, draws=100, seed=seed),
+            interval(returns[:, 0], returns[:, 0], 4, level=0.9, draws=100, seed=seed),
             superior_ability(returns, 4, draws=100, seed=seed),
         )
         for seed in (1, 1, 2)
@@ -119,3 +131,12 @@ def test_idle_trials_change_nothing() -> None:
     returns = noise(200, 5, 9)
     idle = np.column_stack([np.zeros(200), returns, np.full(200, -8e-5)])
     assert superior_ability(idle, 2, draws=200, seed=1) == superior_ability(returns, 2, draws=200, seed=1)
+
+
+def test_trials_beside_one_another_have_the_intervals_that_each_has_alone() -> None:
+    returns = noise(150, 3, 12)
+    together = intervals(returns, returns - 0.0001, 4, level=0.9, draws=100, seed=2)
+    for number, found in enumerate(together):
+        alone = interval(returns[:, number], returns[:, number] - 0.0001, 4, level=0.9, draws=100, seed=2)
+        assert found.sharpe == pytest.approx(alone.sharpe, rel=1e-9)
+        assert found.total_return == pytest.approx(alone.total_return, rel=1e-9)

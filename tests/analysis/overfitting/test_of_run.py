@@ -12,7 +12,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from options_bt.analysis.opened import open_run
-from options_bt.analysis.overfitting.bootstrap import block_length
+from options_bt.analysis.overfitting.histories import block_length
 from options_bt.analysis.overfitting.of_run import Overfitting, overfitting, overfitting_of
 from options_bt.analysis.overfitting.sharpe import expected_maximum_sharpe, moments, probabilistic_sharpe
 from options_bt.analysis.overfitting.text import overfitting_text, sentence

@@ -1,0 +1,114 @@
+"""Finding the cluster to run on: one that is there, or a new one on this machine."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import distributed
+from distributed import Client, LocalCluster
+from distributed.comm.addressing import parse_address
+from distributed.comm.registry import get_backend
+from distributed.security import Security
+
+from options_bt.errors import InputError
+from options_bt.runner.place import Scheduler
+
+_CONNECT_SECONDS = 10
+
+
+def connected(scheduler: Scheduler) -> Any:
+    """Give a client of a cluster.
+
+    Raises
+    ------
+    InputError
+        When its scheduler does not answer.
+    """
+    place, security = checked(scheduler), security_of(scheduler)
+    if "scheduler_ip" in place:
+        place["address"] = place.pop("scheduler_ip")
+    try:
+        with _quiet():
+            return Client(**place, timeout=_CONNECT_SECONDS, security=security, set_as_default=False)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        why = str(error).strip() or type(error).__name__
+        raise InputError(f"no Dask scheduler answers at {scheduler}: {why}; `dask scheduler` starts one") from None
+
+
+def checked(scheduler: Scheduler) -> dict[str, str]:
+    """Give where a scheduler is as Dask takes it.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or this cannot be an address.
+    """
+    if scheduler.file:
+        if not scheduler.file.is_file():
+            raise InputError(
+                f"{scheduler.file}: there is no such scheduler file; `dask scheduler --scheduler-file` writes one"
+            )
+        return {"scheduler_file": str(scheduler.file)}
+    address = scheduler.address or ""
+    try:
+        get_backend(parse_address(address)[0]).get_address_host_port(parse_address(address)[1])
+    except ValueError as error:
+        raise InputError(
+            f"{address!r} is no address of a scheduler: {error}; write it as tcp://10.0.0.1:8786"
+        ) from None
+    return {"scheduler_ip": address}
+
+
+def security_of(scheduler: Scheduler) -> Security | None:
+    """Give the files that secure a connection as Dask takes them; None where its configuration decides.
+
+    Raises
+    ------
+    InputError
+        When there is no such file.
+    """
+    given = {
+        name: str(path)
+        for path, names in (
+            (scheduler.tls_ca_file, ("tls_ca_file",)),
+            (scheduler.tls_cert, ("tls_client_cert", "tls_worker_cert")),
+            (scheduler.tls_key, ("tls_client_key", "tls_worker_key")),
+        )
+        if path
+        for name in names
+    }
+    if absent := [path for path in given.values() if not Path(path).is_file()]:
+        raise InputError(f"{absent[0]}: there is no such file; it was named to secure the connection to {scheduler}")
+    return Security(require_encryption=True, **given) if given else None
+
+
+def local_cluster(workers: int, cache: Path) -> Any:
+    """Give a new cluster of worker processes on this machine."""
+    with _quiet():
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+            preload=["options_bt.runner.cluster.local_worker"],
+            env=worker_environment(cache),
+        )
+
+
+def worker_environment(cache: Path) -> dict[str, str]:
+    """Give the variables that a worker is started with: one thread for everything, and where its markets lie."""
+    threads = ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys(threads, "1") | {"OPTIONS_BT_CACHE": str(cache.absolute())}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave versions to our own check, which says more of less."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
+        yield

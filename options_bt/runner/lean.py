@@ -1,0 +1,23 @@
+"""What the processes of the command line do without, since nothing in them asks for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def without_blas() -> None:
+    """Keep numba from importing scipy, where it is installed, to look for a BLAS: a tenth of a second.
+
+    Only for a process of our own: functions that others compile in it could not multiply matrices.
+    """
+    sys.modules.setdefault("scipy.linalg.cython_blas", None)  # type: ignore[arg-type]  # None: cannot be imported
+
+
+def without_hoarding() -> None:
+    """Let polars and pyarrow give back memory at once, not some time later: a quarter of what a large run holds.
+
+    To be called before either is imported.
+    """
+    os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

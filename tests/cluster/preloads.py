@@ -1,0 +1,26 @@
+"""Loaded by Dask into workers that are to misbehave; what they do wrong is in their environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from options_bt.runner import cluster
+from options_bt.runner.batch import Result, Task, run_batch
+from options_bt.runner.cluster import on_worker as on_worker
+from options_bt.runner.cluster import versions as versions
+
+
+def dask_setup(worker: Any) -> None:
+    rooms: Any = cluster
+    if "OTHER_SEMANTICS" in os.environ:
+        rooms.versions.SEMANTICS_VERSION = 1000
+    if "POISON" in os.environ:
+
+        def poisoned(task: Task) -> Result:
+            if int(os.environ["POISON"]) in task.batch.positions:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return run_batch(task)
+
+        rooms.on_worker.run_batch = poisoned
