@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := $(BIN)/options-bt run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-dolt mutations peer thinning null-study clean
+.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-growth bench-dolt mutations peer thinning null-study clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -42,8 +42,11 @@ lint: setup
 test: lint ## lint, types and tests
 	@$(BIN)/pytest --numprocesses logical --dist loadfile
 
-bench: setup ## measure speed as ratios, and save the table
-	@$(BIN)/python -m benchmarks.bench
+bench: setup ## measure speed and memory as ratios, and save the table; PEER=... is a Python that has optopsy
+	@$(BIN)/python -m benchmarks.bench --peer '$(PEER)'
+
+bench-growth: setup ## measure growth with jobs, symbols, quotes and workers, in about half an hour
+	@$(BIN)/python -m benchmarks.growth
 
 bench-dolt: setup ## measure a real Dolt server; FOLDER=... has room for its ten million quotes
 	@$(BIN)/python benchmarks/dolt.py $(FOLDER)

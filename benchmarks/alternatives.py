@@ -104,7 +104,7 @@ def alternative_rows(folder: Path, count: int, many: int, python: str) -> list[R
 
 def _row(what: str, jobs: int, told: Observed, slowest: float) -> Row:
     rate = jobs / told.seconds
-    figure = f"{rate:,.1f} a second, {told.whole / MB:,.0f} MB at most"
+    figure = f"{rate:,.1f} a second, {told.peak('whole') / MB:,.0f} MB at most"
     return Row(f"{jobs:,} backtests of one year: {what}", f"{slowest * rate:,.1f} times as fast", figure)
 
 
@@ -143,6 +143,7 @@ def _job_file(folder: Path, rules: Sequence[Rules], jobs: int) -> Path:
         "strategy": _strategy(),
         "grid": {"delta": deltas, "exit_dte": days, "slippage": [0.5 * n / slippages for n in range(1, slippages + 1)]},
         "params": _params(),
+        "run": {"keep": "metrics"},
     }
     path = folder / f"alternatives-{jobs}.yaml"
     path.write_text(yaml.safe_dump(described, sort_keys=False))

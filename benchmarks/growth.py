@@ -1,7 +1,7 @@
 """How time and memory grow with jobs, symbols, quotes a day and workers: `make bench-growth`.
 
-Saves benchmarks/growth.csv, a picture of each axis in docs/images, and their summary in docs/performance.md. The
-largest sizes are arguments.
+Saves growth.csv and growth.md beside itself, a picture of each axis in docs/images, and the summary in
+docs/performance.md. The largest sizes are arguments.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from options_bt.report.images import draw
 from options_bt.report.parts import Chart
 
 POINTS = ROOT / "benchmarks" / "growth.csv"
+TEXT = ROOT / "benchmarks" / "growth.md"
 IMAGES = ROOT / "docs" / "images"
 JOBS = tuple(10**power for power in range(2, 7))
 COUNTS = (1, 5, 20, 100, 500)
@@ -42,9 +43,9 @@ AXES = {
 
 
 class Point(NamedTuple):
-    """One measurement: seconds from the shell to the results, and memory in MB.
+    """One measurement: seconds from the shell to the written results, and the most memory until then in MB.
 
-    `peak` is what the coordinator held at most, `whole` that of all processes together, what they share divided;
+    `peak` is what the coordinator held, `whole` what all processes held together, with what they share divided;
     `first` and `last` are the backtests a second of the first and the last tenth of the run, NaN where it is short.
     """
 
@@ -61,13 +62,14 @@ def ran(axis: str, size: int, job: Path, folder: Path, workers: int) -> Point:
     """Measure a run."""
     told, written = run(job, folder, workers)
     rates = tenths(folder / "runs" / job.stem / "ledger.sqlite")
-    return Point(axis, size, written, told.peak / MB, told.whole / MB, *rates)
+    peak, whole = told.peak(until=written) / MB, told.peak("whole", written) / MB
+    return Point(axis, size, written, peak, whole, *rates)
 
 
 def pulled(axis: str, size: int, job: Path, folder: Path) -> Point:
     """Measure the pull of a job's data, and the build of its markets."""
     told = observed([OPTIONS_BT, "data", "pull", str(job)], folder)
-    return Point(axis, size, told.seconds, told.peak / MB, told.whole / MB)
+    return Point(axis, size, told.seconds, told.peak() / MB, told.peak("whole") / MB)
 
 
 def points(folder: Path, jobs: int, symbols: int, rows: int, workers: int) -> Iterator[Point]:
@@ -101,16 +103,18 @@ def summary(table: pl.DataFrame) -> str:
     for axis in AXES:
         if (line := _growth(axis, table.filter(pl.col("axis") == axis))) is not None:
             lines.append(line)
-    return "\n".join([*lines, "", machine(), ""])
+    return "\n".join([*lines, ""])
 
 
 def _growth(axis: str, table: pl.DataFrame) -> str | None:
     if table.height < 2:
         return None
+    if axis == "workers":
+        return _workers(table)
     old, new = (Point(*row) for row in table.tail(2).iter_rows())
     by = new.size / old.size
     line = (
-        f"- **{axis}** ({AXES[axis]}): from {old.size:,} to {new.size:,}, {by:.0f} times as many, the time grew "
+        f"- **{axis}** ({AXES[axis]}): from {old.size:,} to {new.size:,}, {by:g} times as many, the time grew "
         f"{new.seconds / old.seconds:.2f} times (as the power {log(new.seconds / old.seconds) / log(by):.2f}), "
         f"the coordinator's memory {new.peak / old.peak:.2f} times."
     )
@@ -119,23 +123,40 @@ def _growth(axis: str, table: pl.DataFrame) -> str | None:
     return line
 
 
+def _workers(table: pl.DataFrame) -> str:
+    one, *others = (Point(*row) for row in table.iter_rows())
+    line = f"- **workers** ({AXES['workers']}): " + ", ".join(
+        f"{point.size} were {one.seconds / point.seconds:.2f} times as fast as one" for point in others
+    )
+    if len(others) > 1:  # one worker is in the coordinator's own process
+        few, many = others[0], others[-1]
+        line += f". Each process above {few.size} took {(many.whole - few.whole) / (many.size - few.size):.0f} MB"
+    return f"{line}."
+
+
 def chart(axis: str, table: pl.DataFrame) -> Chart:
-    """Give time and memory of an axis by size, both logarithmic, beside a line of what is linear."""
+    """Give time, logarithmic, and memory of an axis by size, beside a line of what is linear."""
     sizes, seconds = table["size"].to_list(), table["seconds"].to_list()
     trace = {"type": "scatter", "x": sizes}
     straight = [seconds[-1] * size / sizes[-1] for size in sizes]
     data = [
         trace | {"y": seconds, "name": "seconds", "mode": "lines+markers"},
         trace | {"y": straight, "name": "linear", "mode": "lines", "line": {"dash": "dot", "color": "#888"}},
-        trace | {"y": table["peak"].to_list(), "name": "MB", "mode": "lines+markers", "yaxis": "y2"},
+        trace | {"y": table["peak"].to_list(), "name": "MB of the coordinator", "mode": "lines+markers", "yaxis": "y2"},
     ]
     layout = {
         "height": 320,
         "margin": {"l": 60, "r": 60, "t": 20, "b": 50},
         "plot_bgcolor": "white",
-        "xaxis": {"type": "log", "title": {"text": AXES[axis]}, "gridcolor": "#ddd"},
-        "yaxis": {"type": "log", "title": {"text": "seconds"}, "gridcolor": "#ddd"},
-        "yaxis2": {"type": "log", "title": {"text": "MB of the coordinator"}, "overlaying": "y", "side": "right"},
+        "xaxis": {"type": "log", "title": {"text": AXES[axis]}, "gridcolor": "#ddd", "tickvals": sizes},
+        "yaxis": {"type": "log", "title": {"text": "seconds"}, "gridcolor": "#ddd", "dtick": 1},
+        "yaxis2": {
+            "title": {"text": "MB"},
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+            "tickmode": "auto",
+        },
         "legend": {"orientation": "h", "y": 1.1},
     }
     figure = {"data": data, "layout": layout}
@@ -158,14 +179,22 @@ def main() -> None:
             print(*point, flush=True)
             found.append(point)
     table = pl.DataFrame(found, orient="row", schema=list(Point._fields))
-    text = summary(table)
-    print(text, end="")
-    if not sizes.dry:
+    if sizes.dry:
+        print(summary(table), end="")
+    else:
         table.write_csv(POINTS, float_precision=3)
-        IMAGES.mkdir(exist_ok=True)
-        axes = [axis for axis in AXES if table.filter(pl.col("axis") == axis).height]
-        draw([chart(axis, table.filter(pl.col("axis") == axis)) for axis in axes], IMAGES, "svg")
-        put_into_page("growth", text)
+        save(pl.read_csv(POINTS))
+
+
+def save(table: pl.DataFrame) -> None:
+    """Print and save what is told of the saved points, and their pictures."""
+    text = f"{summary(table)}\n{machine()}\n"
+    print(text, end="")
+    TEXT.write_text(f"# What `make bench-growth` measured\n\n{text}")
+    put_into_page("growth", text)
+    IMAGES.mkdir(exist_ok=True)
+    axes = [axis for axis in AXES if table.filter(pl.col("axis") == axis).height]
+    draw([chart(axis, table.filter(pl.col("axis") == axis)) for axis in axes], IMAGES, "svg")
 
 
 if __name__ == "__main__":

@@ -34,16 +34,17 @@ def market_of(text: str, plan: Plan, cache: Path) -> Market:
     return prepared(store, symbol, plan.years).open()
 
 
-def yardstick_rows(cache: Path, years: tuple[str, ...] = ()) -> list[Row]:
+def yardstick_rows(cache: Path, quick: bool = False) -> list[Row]:
     """Measure the engine against the yardstick on the dense market; both must make the same trades.
 
     Parameters
     ----------
     cache : Path
-    years : tuple of str
-        Overrides of the job's period.
+    quick : bool
+        Take the last two years only.
     """
-    plan = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"], overrides=["unquoted=hold", *HUNDRED, *years]))
+    overrides = ["unquoted=hold", *HUNDRED]
+    plan = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"], overrides=overrides, quick=quick))
     market = market_of(DENSE, plan, cache)
     for spec in plan:
         outcome = run_backtest(spec, market)
@@ -69,10 +70,10 @@ def yardstick_rows(cache: Path, years: tuple[str, ...] = ()) -> list[Row]:
     ]
 
 
-def kernel_rows(cache: Path, years: tuple[str, ...] = ()) -> Iterator[Row]:
+def kernel_rows(cache: Path, quick: bool = False) -> Iterator[Row]:
     """Measure backtests on the sparse and the dense market, in this process."""
     for text in ("demo", DENSE):
-        plan = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"], overrides=list(years)))
+        plan = Plan(load_job(ROOT / "jobs" / "grid.yaml", symbols=["SPY"], quick=quick))
         market, specs = market_of(text, plan, cache), list(plan)
         outcomes = [(str(number), run_backtest(spec, market)) for number, spec in enumerate(specs)]
         alone = seconds(lambda specs=specs, market=market: run_metrics(specs, market))  # type: ignore[misc]  # a lambda's defaults have no type

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.kernel import DENSE
 from benchmarks.measuring import Row, seconds
-from options_bt.data.building import build_market
+from options_bt.data.building import MARKET_COLUMNS, build_market
 from options_bt.data.cache import Cache
 from options_bt.data.manifest import chain_path
 from options_bt.data.market import save_market
@@ -32,7 +32,7 @@ def _build_rows(text: str, store: Cache, years: range, goes: int) -> list[Row]:
     assert manifest is not None
     ready = prepared(store, symbol, years)
     others = store.closes(symbol), store.splits(symbol)
-    chain = store.chain(manifest, years)
+    chain = store.chain(manifest, years, MARKET_COLUMNS)
     market = build_market(symbol, "", chain, *others)
 
     def whole() -> None:

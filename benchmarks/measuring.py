@@ -8,10 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from math import nan
+from math import inf, nan
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import psutil
@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 OPTIONS_BT = str(Path(sys.executable).parent / "options-bt")
 LOOK_SECONDS = 0.02
 FULL_LOOK_SECONDS = 0.3  # what a process shares is counted page by page
+SHORT_SECONDS = 5.0
 MB = 1_000_000
 
 
@@ -31,24 +32,36 @@ class Row(NamedTuple):
     figure: str
 
 
-class Observed(NamedTuple):
-    """What a command took.
+class Look(NamedTuple):
+    """What a process and those below it held in memory at a moment, in bytes.
 
     Attributes
     ----------
-    seconds : float
-    peak : int
-        Most bytes that the process itself held in memory.
+    when : float
+        Seconds since it began.
+    own : int
+        What the process itself held.
     whole : int
-        Most bytes that it and the processes below it held; what they share is divided among them.
+        What all of them held; what they share is divided among them. Zero where it was not looked at.
     below : int
-        Most bytes that the processes below it had for themselves, all of them together.
+        What the processes below it had for themselves. Zero where it was not looked at.
     """
 
+    when: float
+    own: int
+    whole: int = 0
+    below: int = 0
+
+
+class Observed(NamedTuple):
+    """What a command took."""
+
     seconds: float
-    peak: int
-    whole: int
-    below: int
+    looks: tuple[Look, ...]
+
+    def peak(self, of: Literal["own", "whole", "below"] = "own", until: float = inf) -> int:
+        """Give the most bytes of a kind, in all or until so many seconds."""
+        return max((getattr(look, of) for look in self.looks if look.when <= until), default=0)
 
 
 def seconds(action: Callable[[], object], goes: int = 5) -> float:
@@ -70,25 +83,30 @@ def observed(command: Sequence[str], folder: Path) -> Observed:
         With what it said, when it fails.
     """
     places = {"OPTIONS_BT_RUNS": str(folder / "runs"), "OPTIONS_BT_CACHE": str(folder / "cache")}
-    peak = whole = below = 0
+    looks: list[Look] = []
     looked = 0.0
     with TemporaryFile() as said:
         started = time.perf_counter()
         process = psutil.Popen(command, cwd=ROOT, env=os.environ | places, stdout=said, stderr=said)
         while process.poll() is None:
+            when = time.perf_counter() - started
             with suppress(psutil.Error):  # it has ended
-                peak = max(peak, process.memory_info().rss)
-                if time.perf_counter() - looked > FULL_LOOK_SECONDS:
-                    looked = time.perf_counter()
-                    own, *others = [each.memory_full_info() for each in (process, *process.children(recursive=True))]
-                    whole = max(whole, own.pss + sum(other.pss for other in others))
-                    below = max(below, sum(other.uss for other in others))
+                if when - looked > FULL_LOOK_SECONDS:
+                    looked = when
+                    looks.append(_full_look(process, when))
+                else:
+                    looks.append(Look(when, process.memory_info().rss))
             time.sleep(LOOK_SECONDS)
         took = time.perf_counter() - started
         if process.returncode:
             said.seek(0)
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read().decode()}")
-    return Observed(took, peak, whole, below)
+    return Observed(took, tuple(looks))
+
+
+def _full_look(process: psutil.Process, when: float) -> Look:
+    own, *others = [each.memory_full_info() for each in (process, *process.children(recursive=True))]
+    return Look(when, own.rss, own.pss + sum(other.pss for other in others), sum(other.uss for other in others))
 
 
 def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:
@@ -101,13 +119,13 @@ def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:
 def tenths(ledger: Path) -> tuple[float, float]:
     """Give the backtests a second of the first and of the last tenth of a run, by when its batches ended.
 
-    NaN where a tenth is less than a batch. The first batch is not counted: the workers start before it.
+    NaN for a run of a few seconds. The first batch is not counted: the workers start before it.
     """
     with sqlite3.connect(ledger) as connection:
         batches = connection.execute("SELECT finished, jobs FROM batch ORDER BY finished").fetchall()
     ended, done = np.array([finished for finished, _ in batches]), np.cumsum([jobs for _, jobs in batches])
     first, last = np.searchsorted(done, (done[-1] / 10, 9 * done[-1] / 10))
-    if not 0 < first <= last < len(done) - 1:
+    if ended[-1] - ended[0] < SHORT_SECONDS or not 0 < first <= last < len(done) - 1:
         return nan, nan
     at_first = (done[first] - done[0]) / (ended[first] - ended[0])
     return float(at_first), float((done[-1] - done[last]) / (ended[-1] - ended[last]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.measuring import MB, Observed, Row, run
+from benchmarks.measuring import MB, Row, run
 from options_bt.data.cache import Cache
 from options_bt.data.prepare import Prepared, prepared
 from options_bt.data.source import open_source
@@ -92,13 +92,12 @@ def sweep_rows(folder: Path, jobs: int) -> list[Row]:
     kernel = alone(job, folder / "cache", 2)
     one, one_written = run(job, folder, 1)
     two, two_written = run(job, folder, 2)
-    own = (two.below) / 2 / MB
 
     def row(what: str, took: float) -> Row:
         return Row(what, f"{took / kernel:.2f}", f"{took:.1f} s, {count / took:,.0f} a second")
 
-    def memory(what: str, told: Observed) -> Row:
-        return Row(what, "", f"{told.peak / MB:,.0f} MB")
+    def memory(what: str, held: float) -> Row:
+        return Row(what, "", f"{held / MB:,.0f} MB")
 
     return [
         row(f"{count:,} backtests of 4 symbols in two processes: the engine and metrics alone", kernel),
@@ -106,7 +105,8 @@ def sweep_rows(folder: Path, jobs: int) -> list[Row]:
         row("the same, to its end, with the report", two.seconds),
         row("`options-bt run` with one worker, from the shell to the written results", one_written),
         Row("two workers against one, to the written results", f"{one_written / two_written:.2f} times as fast", ""),
-        memory("the most memory that the coordinator held, with one worker, itself", one),
-        memory("the same with two workers", two),
-        Row("what each of the two workers had for itself", "", f"{own:,.0f} MB"),
+        memory("the coordinator of two workers at most, until the results were written", two.peak(until=two_written)),
+        memory("the same, to its end, with the report", two.peak()),
+        memory("what each of the two workers had for itself at most", two.peak("below") / 2),
+        memory("the one process of one worker at most, until the results were written", one.peak(until=one_written)),
     ]

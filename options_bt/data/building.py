@@ -144,7 +144,7 @@ def _implied(quotes: pl.DataFrame, close: NDArray[np.float64]) -> Records:
     return _records(IMPLIED, volatility=volatility, spread=(ask - bid) / 2 / vega)
 
 
-_PART = 50_000
+_PART = 10_000
 """Quotes whose volatility a thread computes in one go."""
 
 

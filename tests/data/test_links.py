@@ -57,6 +57,18 @@ def test_links_are_those_of_a_walk_day_by_day(rows: list[Contract], splits: list
     assert linked(rows, splits) == naive_next(rows, splits)
 
 
+def test_thousands_of_contracts_are_linked() -> None:
+    contracts = [
+        (expiration, right, cents)
+        for expiration in range(40, 80)
+        for right in (0, 1)
+        for cents in range(1000, 3000, 100)
+    ]
+    rows = [(day, *contract) for day in range(3) for number, contract in enumerate(contracts) if (number + day) % 5]
+    for known in ([], [(2, 2.0)]):
+        assert linked(rows, known) == naive_next(rows, known)
+
+
 @given(rows=st.lists(contracts, max_size=40, unique=True).map(sorted), splits=splits)
 def test_links_go_forward_to_the_same_expiration_and_right(
     rows: list[Contract], splits: list[tuple[int, float]]
