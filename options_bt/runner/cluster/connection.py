@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ def connected(scheduler: Scheduler) -> Any:
         When its scheduler does not answer.
     """
     place, security = checked(scheduler), security_of(scheduler)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # the executor says what becomes of it
     if "scheduler_ip" in place:
         place["address"] = place.pop("scheduler_ip")
     try:
