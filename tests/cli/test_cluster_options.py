@@ -31,7 +31,7 @@ def test_a_scheduler_that_does_not_answer_is_named(
         ),
         (
             ["--executor", "dask", "--scheduler", "tcp://host"],
-            "'tcp://host' is no address of a scheduler: missing port",
+            "'tcp://host' is no address of a scheduler: missing",
         ),
         (["--executor", "dask", "--scheduler-file", "no.json"], "no.json: there is no such scheduler file"),
         (["--executor", "dask", "--scheduler", NOBODY, "--tls-cert", "no.pem"], "no.pem: there is no such file"),
