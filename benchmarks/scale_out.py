@@ -77,12 +77,23 @@ class Timed:
 
 
 class Go(NamedTuple):
-    """One run of the sweep: seconds from the first batch to the last, batches, jobs, and seconds spent on writing."""
+    """One run of the sweep.
+
+    Attributes
+    ----------
+    seconds : float
+        From the first batch to the last.
+    writing : float
+        Seconds spent on the run folder.
+    coordinating : float
+        Seconds of processor time that this process took; Dask's scheduler of a local cluster is in it.
+    """
 
     seconds: float
     batches: int
     jobs: int
     writing: float
+    coordinating: float
 
 
 def gone(where: str, length: float, folder: Path) -> Go:
@@ -96,16 +107,19 @@ def gone(where: str, length: float, folder: Path) -> Go:
 
     job = load_job(JOB, overrides=AXES, name=where)
     job = structs.replace(job, run=structs.replace(job.run, keep="metrics"))
+    began = time.process_time()
     with patch.object(schedule, "BATCH_SECONDS", length):
         summary = run_job(
             job, runs=folder / "runs", cache=folder / "cache", workers=2, fresh=True, make_executor=timed, shown=False
         )
     first = made[0]
-    return Go(first.ended - first.began, first.batches, summary.total, summary.times.writing)
+    return Go(
+        first.ended - first.began, first.batches, summary.total, summary.times.writing, time.process_time() - began
+    )
 
 
-def length_rows(folder: Path) -> tuple[list[str], Go]:
-    """Give a line for each length, and the best go of the longest batches on local slots."""
+def length_rows(folder: Path) -> tuple[list[str], Go, Go]:
+    """Give a line for each length, and the best goes of the longest batches."""
     lines = []
     for length in LENGTHS:
         pairs = [(gone("local", length, folder), gone("dask", length, folder)) for _ in range(GOES)]
@@ -116,7 +130,7 @@ def length_rows(folder: Path) -> tuple[list[str], Go]:
             f"| {dask.seconds / local.seconds:.2f} | {1000 * each:.1f} ms |"
         )
         print(lines[-1], flush=True)
-    return lines, local
+    return lines, local, dask
 
 
 def tasks_a_second() -> float:
@@ -155,7 +169,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         gone("local", 0.5, folder)  # pulls the data
-        rows, go = length_rows(folder)
+        rows, go, on_dask = length_rows(folder)
         markets = market_rows(folder)
     lines = [
         "# What `make scale-out` measured",
@@ -167,7 +181,9 @@ def main() -> None:
         "| --- | --- | --- | --- | --- | --- |",
         *rows,
         "",
-        f"The coordinator wrote {go.jobs / go.writing:,.0f} jobs a second into the run folder. "
+        f"With the longest batches the coordinator wrote {go.jobs / go.writing:,.0f} jobs a second; "
+        f"in all it took {1e6 * go.coordinating / go.jobs:.0f} us of processor time a job with slots, and "
+        f"{1e6 * on_dask.coordinating / go.jobs:.0f} us with Dask, whose scheduler and client are in it. "
         f"Dask's scheduler passed on {tasks_a_second():,.0f} tasks a second that did nothing.",
         "",
         "| market | size | on its way | time |",
