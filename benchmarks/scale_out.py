@@ -34,7 +34,7 @@ from options_bt.runner.run import run_job
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "benchmarks" / "scale_out.md"
-LENGTHS = (0.01, 0.05, 0.1, 0.5, 2.0)
+LENGTHS = (0.02, 0.1, 0.5, 2.0)
 GOES = 3
 TASKS = 3000
 JOB = ROOT / "jobs" / "grid.yaml"

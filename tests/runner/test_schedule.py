@@ -276,6 +276,16 @@ def test_slots_go_on_with_their_symbol_and_then_share_the_largest() -> None:
     assert symbols[-2:] == ["S2", "S2"]
 
 
+def test_batches_of_very_many_slots_are_longer() -> None:
+    lengths = []
+    for slots in (2, 50, 400):
+        one = schedule(1_000_000, slots=slots)
+        first, *_ = submitted(one.handle(Tick(), 0))
+        (second,) = submitted(one.handle(BatchDone(first.number, 0.01 * len(first.positions)), 0))
+        lengths.append(len(second.positions))
+    assert lengths == [50, 50, 400]
+
+
 def test_without_slots_nothing_is_submitted_until_there_are_some() -> None:
     one = schedule(4, slots=0)
     assert one.handle(Tick(), 0) == [] and not one.finished
