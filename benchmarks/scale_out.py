@@ -24,17 +24,17 @@ from options_bt.data.source import open_source
 from options_bt.engine.warm_up import warm_up
 from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
-from options_bt.runner import schedule
 from options_bt.runner.batch import Task
 from options_bt.runner.cluster.connection import local_cluster
 from options_bt.runner.cluster.markets import packed
 from options_bt.runner.executor import Executor, Finished, Lost
 from options_bt.runner.place import Scheduler, executor_at
 from options_bt.runner.run import run_job
+from options_bt.runner.schedule import Schedule
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "benchmarks" / "scale_out.md"
-LENGTHS = (0.02, 0.1, 0.5, 2.0)
+SIZES = (10, 50, 200, 1000)
 GOES = 3
 TASKS = 3000
 JOB = ROOT / "jobs" / "grid.yaml"
@@ -96,8 +96,8 @@ class Go(NamedTuple):
     coordinating: float
 
 
-def gone(where: str, length: float, folder: Path) -> Go:
-    """Run the sweep in batches of that length."""
+def gone(where: str, size: int, folder: Path) -> Go:
+    """Run the sweep in batches of so many jobs."""
     made: list[Timed] = []
     make: Callable[[int], Executor] = executor_at(where, Scheduler(), folder / "cache")
 
@@ -108,7 +108,7 @@ def gone(where: str, length: float, folder: Path) -> Go:
     job = load_job(JOB, overrides=AXES, name=where)
     job = structs.replace(job, run=structs.replace(job.run, keep="metrics"))
     began = time.process_time()
-    with patch.object(schedule, "BATCH_SECONDS", length):
+    with patch.object(Schedule, "_size", lambda schedule: size):
         summary = run_job(
             job, runs=folder / "runs", cache=folder / "cache", workers=2, fresh=True, make_executor=timed, shown=False
         )
@@ -118,16 +118,16 @@ def gone(where: str, length: float, folder: Path) -> Go:
     )
 
 
-def length_rows(folder: Path) -> tuple[list[str], Go, Go]:
-    """Give a line for each length, and the best goes of the longest batches."""
+def size_rows(folder: Path) -> tuple[list[str], Go, Go]:
+    """Give a line for each size, and the best goes of the largest batches."""
     lines = []
-    for length in LENGTHS:
-        pairs = [(gone("local", length, folder), gone("dask", length, folder)) for _ in range(GOES)]
+    for size in SIZES:
+        pairs = [(gone("local", size, folder), gone("dask", size, folder)) for _ in range(GOES)]
         local, dask = (min(goes) for goes in zip(*pairs, strict=True))
-        each = 2 * (dask.seconds / dask.batches - local.seconds / local.batches)
+        length, extra = 2 * local.seconds / local.batches, 2 * (dask.seconds - local.seconds) / local.batches
         lines.append(
-            f"| {length:g} s | {local.batches}, {dask.batches} | {local.seconds:.2f} s | {dask.seconds:.2f} s "
-            f"| {dask.seconds / local.seconds:.2f} | {1000 * each:.1f} ms |"
+            f"| {size:,} | {1000 * length:.0f} ms | {local.seconds:.2f} s | {dask.seconds:.2f} s "
+            f"| {dask.seconds / local.seconds:.2f} | {1000 * extra:.0f} ms |"
         )
         print(lines[-1], flush=True)
     return lines, local, dask
@@ -168,8 +168,8 @@ def main() -> None:
     warm_up()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        gone("local", 0.5, folder)  # pulls the data
-        rows, go, on_dask = length_rows(folder)
+        gone("local", 100, folder)  # pulls the data
+        rows, go, on_dask = size_rows(folder)
         markets = market_rows(folder)
     lines = [
         "# What `make scale-out` measured",
@@ -177,11 +177,11 @@ def main() -> None:
         f"A sweep of {go.jobs:,} backtests, metrics alone, two workers on {os.cpu_count()} cores: local slots, and a "
         "Dask cluster on the same machine.",
         "",
-        "| length of a batch | batches | slots | Dask | ratio | Dask costs more, a batch |",
+        "| jobs a batch | its length | slots | Dask | ratio | Dask takes longer, a batch |",
         "| --- | --- | --- | --- | --- | --- |",
         *rows,
         "",
-        f"With the longest batches the coordinator wrote {go.jobs / go.writing:,.0f} jobs a second; "
+        f"With the largest batches the coordinator wrote {go.jobs / go.writing:,.0f} jobs a second; "
         f"in all it took {1e6 * go.coordinating / go.jobs:.0f} us of processor time a job with slots, and "
         f"{1e6 * on_dask.coordinating / go.jobs:.0f} us with Dask, whose scheduler and client are in it. "
         f"Dask's scheduler passed on {tasks_a_second():,.0f} tasks a second that did nothing.",

@@ -139,7 +139,8 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "schedule"):
             return
-        self.slots = self.schedule.slots = max(self.slots, 1)
+        self.slots, self.free = max(self.slots, 1), math.inf
+        self.schedule.slots = self.slots
         self.act(self.schedule.handle(Tick(math.inf), self.now))
         while self.flying:
             self.finish_first()
