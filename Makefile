@@ -4,7 +4,8 @@ BIN := .venv/bin
 RUN := $(BIN)/options-bt run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-growth bench-dolt mutations peer thinning null-study clean
+.PHONY: help setup grid delta dte walk-forward quick test lint bench bench-growth bench-dolt scale-out mutations peer \
+	thinning null-study clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -50,6 +51,9 @@ bench-growth: setup ## measure growth with jobs, symbols, quotes and workers, in
 
 bench-dolt: setup ## measure a real Dolt server; FOLDER=... has room for its ten million quotes
 	@$(BIN)/python benchmarks/dolt.py $(FOLDER)
+
+scale-out: setup ## measure a Dask cluster against local workers
+	@$(BIN)/python -m benchmarks.scale_out
 
 mutations: setup ## put faults into the engine, and see the tests catch them
 	@$(BIN)/python benchmarks/mutations.py

@@ -13,6 +13,8 @@ from msgspec import Struct
 from options_bt.runner.batch import Batch
 
 BATCH_SECONDS = 0.5
+BATCHES_A_SECOND = 100
+"""What a coordinator can keep up with: with more slots than half of it, batches get longer."""
 FIRST_BATCH = 4
 LARGEST_BATCH = 5000
 _SMOOTHING = 0.3
@@ -289,7 +291,8 @@ class Schedule:
             return FIRST_BATCH
         # Towards the end batches get small, so that the workers finish together; one has nobody to wait for.
         fair = ceil(self._waiting / (2 * self.slots)) if self.slots > 1 else self._waiting
-        return max(1, min(int(BATCH_SECONDS / self._seconds_per_job), fair, LARGEST_BATCH))
+        length = max(BATCH_SECONDS, self.slots / BATCHES_A_SECOND)
+        return max(1, min(int(length / self._seconds_per_job), fair, LARGEST_BATCH))
 
     def _batch(self, symbol: str, positions: tuple[int, ...]) -> Batch:
         attempt = self._deaths.get(positions[0], 0) + 1

@@ -70,10 +70,10 @@ class Machine:
         self.processes.append(process)
         return process
 
-    def start_scheduler(self) -> str:
+    def start_scheduler(self, *more: str) -> str:
         """Start a scheduler; give its address."""
         dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-        self.start(*dask, "--host", self.address, "--port", str(PORT), "--no-dashboard")
+        self.start(*dask, "--host", self.address, "--port", str(PORT), "--no-dashboard", *more)
         until(lambda: _answers(self.address), "the scheduler answers")
         return f"tcp://{self.address}:{PORT}"
 

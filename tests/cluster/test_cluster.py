@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -186,3 +187,20 @@ def test_workers_of_another_version_get_no_batches(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "gets no batches: it has semantics 1000" in done.stdout + done.stderr
     assert not other.cache.exists()
+
+
+def test_the_commands_of_the_page_work(local: Local, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "scale-out.md").read_text()
+    lan = next(block for block in re.findall(r"```text\n(.*?)```", page, re.S) if block.startswith("dask scheduler"))
+    with machines([2, 11], tmp_path) as (head, other):
+        places = {"10.0.0.1": head.address, "/var/cache/options-bt": str(other.cache), "jobs/grid.yaml": str(GRID)}
+        for one, another in places.items():
+            lan = lan.replace(one, another)
+        scheduler, worker, run = (shlex.split(line) for line in lan.splitlines())
+        head.start(PROGRAM.with_name(scheduler[0]), *scheduler[1:])
+        other.start(PROGRAM, *worker[1:])
+        with Client(worker[2], set_as_default=False, timeout=60) as client:
+            client.wait_for_workers(1, timeout=60)
+        places_of_run = ["--runs", tmp_path, "--cache", local.cache, "-q"]
+        subprocess.run([PROGRAM, *run[1:], *map(str, places_of_run)], check=True, capture_output=True)
+    assert compare(open_run(tmp_path / "grid"), open_run(local.grid)).equal

@@ -191,20 +191,25 @@ def test_a_run_folder_has_one_owner(job: JobFile, cache: Path, tmp_path: Path) -
     assert run_job(job, runs=tmp_path, cache=cache, workers=1, shown=False).done == 24
 
 
-def test_walk_forward_of_the_examples_is_the_same_after_ctrl_c_and_resume(cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", ["local", "dask"])
+def test_walk_forward_of_the_examples_is_the_same_after_ctrl_c_and_resume(
+    cache: Path, tmp_path: Path, executor: str
+) -> None:
     job_file = JOBS / "walk_forward.yaml"
     command = [str(Path(sys.executable).parent / "options-bt"), "run", str(job_file), "--workers", "2", "-q"]
     # Enough more jobs that the interrupt finds the run in the middle.
     command += ["--set", f"slippage={[n / 100 for n in range(60)]}", "--symbol", "SPY", "--name", "stopped"]
-    command += ["--runs", str(tmp_path), "--cache", str(cache), "--top", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command += ["--runs", str(tmp_path), "--cache", str(cache), "--top", "0", "--executor", executor]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     ledger_file = tmp_path / "stopped" / "ledger.sqlite"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if ledger_file.is_file() and _entered(ledger_file) > 0:
             break
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # a terminal tells the workers too
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, (out, err)
     assert "the same command goes on" in err

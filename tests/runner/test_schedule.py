@@ -58,6 +58,7 @@ class Machine(RuleBasedStateMachine):
         self.done: list[int] = []
         self.quarantined: dict[int, int] = {}
         self.deaths: dict[int, int] = {}
+        self.excused: set[int] = set()
         self.stopping = False
         self.now = 0.0
         self.act(self.schedule.handle(Tick(), self.now))
@@ -71,6 +72,7 @@ class Machine(RuleBasedStateMachine):
                     assert not self.stopping and self.failures() <= self.allowed
                     assert self.free >= FLOOR or not self.flying
                     assert batch.number not in self.flying
+                    assert len(self.flying) < self.slots
                     self.flying[batch.number] = batch
                 case Kill(number, reason):
                     assert number in self.flying
@@ -82,11 +84,14 @@ class Machine(RuleBasedStateMachine):
     def failures(self) -> int:
         return self.failed + len(self.quarantined)
 
-    def die(self, number: int, blamed: bool = True) -> None:
+    def die(self, number: int, blamed: bool = True, innocent: bool = False) -> None:
         batch = self.flying.pop(number)
+        if innocent and self.excused.isdisjoint(batch.positions):
+            self.excused.add(batch.positions[0])
+            blamed = False
         if blamed and len(batch.positions) == 1:
             self.deaths[batch.positions[0]] = self.deaths.get(batch.positions[0], 0) + 1
-        self.act(self.schedule.handle(WorkerDied(number, "gone"), self.now))
+        self.act(self.schedule.handle(WorkerDied(number, "gone", innocent), self.now))
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), seconds=st.floats(0.0001, 5.0))
@@ -98,9 +103,13 @@ class Machine(RuleBasedStateMachine):
         self.act(self.schedule.handle(BatchDone(batch.number, seconds, failed), self.now))
 
     @precondition(lambda self: self.flying)
-    @rule(data=st.data())
-    def lose_a_worker(self, data: st.DataObject) -> None:
-        self.die(data.draw(st.sampled_from(sorted(self.flying))))
+    @rule(data=st.data(), innocent=st.booleans())
+    def lose_a_worker(self, data: st.DataObject, innocent: bool) -> None:
+        self.die(data.draw(st.sampled_from(sorted(self.flying))), innocent=innocent)
+
+    @rule(slots=st.integers(0, 5))
+    def workers_come_or_go(self, slots: int) -> None:
+        self.slots = self.schedule.slots = slots
 
     @rule(seconds=st.floats(0.0, 30.0), free=st.sampled_from([math.inf, FLOOR, FLOOR / 2, FLOOR / 2 - 1, 0.0]))
     def wait(self, seconds: float, free: float) -> None:
@@ -123,14 +132,16 @@ class Machine(RuleBasedStateMachine):
         assert set(flying) | set(ended) <= self.jobs
 
     @invariant()
-    def slots_and_attempts_are_kept(self) -> None:
-        assert len(self.flying) <= self.slots
+    def attempts_are_kept(self) -> None:
         assert all(deaths <= self.retries + 1 for deaths in self.deaths.values())
         assert all(attempts == self.retries + 1 for attempts in self.quarantined.values())
 
     def teardown(self) -> None:
         if not hasattr(self, "schedule"):
             return
+        self.slots, self.free = max(self.slots, 1), math.inf
+        self.schedule.slots = self.slots
+        self.act(self.schedule.handle(Tick(math.inf), self.now))
         while self.flying:
             self.finish_first()
         assert self.schedule.finished
@@ -242,6 +253,45 @@ def test_a_job_that_takes_all_memory_alone_is_quarantined() -> None:
         actions = one.handle(WorkerDied(batch.number, "killed by SIGKILL"), 0)
     assert actions == [Quarantine(0, "S0", 2, "only 0 MB of memory were left")]
     assert one.finished
+
+
+def test_a_batch_that_did_not_bring_down_its_worker_runs_again_as_it_is_once() -> None:
+    one = schedule(2, slots=1, retries=0)
+    (first,) = submitted(one.handle(Tick(), 0))
+    (again,) = submitted(one.handle(WorkerDied(first.number, "the host is gone", innocent=True), 0))
+    assert (again.positions, again.attempt) == (first.positions, 1)
+    (alone,) = submitted(one.handle(WorkerDied(again.number, "the host is gone", innocent=True), 0))
+    assert alone.positions == (0,)
+
+
+def test_slots_go_on_with_their_symbol_and_then_share_the_largest() -> None:
+    one = schedule(40, 40, 400, slots=2)
+    first, second = submitted(one.handle(Tick(), 0))
+    assert (first.symbol, second.symbol) == ("S0", "S1")
+    symbols, flying = [], [first, second]
+    while flying:
+        done = flying.pop(0)
+        symbols.append(done.symbol)
+        flying += submitted(one.handle(BatchDone(done.number, 0.1 * len(done.positions)), 0))
+    assert symbols[:4] == ["S0", "S1", "S0", "S1"]
+    assert symbols[-2:] == ["S2", "S2"]
+
+
+def test_batches_of_very_many_slots_are_longer() -> None:
+    lengths = []
+    for slots in (2, 50, 400):
+        one = schedule(1_000_000, slots=slots)
+        first, *_ = submitted(one.handle(Tick(), 0))
+        (second,) = submitted(one.handle(BatchDone(first.number, 0.01 * len(first.positions)), 0))
+        lengths.append(len(second.positions))
+    assert lengths == [50, 50, 400]
+
+
+def test_without_slots_nothing_is_submitted_until_there_are_some() -> None:
+    one = schedule(4, slots=0)
+    assert one.handle(Tick(), 0) == [] and not one.finished
+    one.slots = 1
+    assert len(submitted(one.handle(Tick(), 0))) == 1
 
 
 def test_too_many_failures_end_the_run() -> None:

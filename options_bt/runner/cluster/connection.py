@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ from typing import Any
 import distributed
 from distributed import Client, LocalCluster
 from distributed.comm.addressing import parse_address
+from distributed.comm.core import connect
 from distributed.comm.registry import get_backend
 from distributed.security import Security
 
@@ -29,14 +34,24 @@ def connected(scheduler: Scheduler) -> Any:
         When its scheduler does not answer.
     """
     place, security = checked(scheduler), security_of(scheduler)
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # the executor says what becomes of it
     if "scheduler_ip" in place:
         place["address"] = place.pop("scheduler_ip")
     try:
+        # First without a client: one that has never connected takes its time to end, and complains.
+        with ThreadPoolExecutor(1) as thread:  # this one may have a loop of its own, as in a notebook
+            thread.submit(asyncio.run, _reach(place, security or Security())).result()
         with _quiet():
             return Client(**place, timeout=_CONNECT_SECONDS, security=security, set_as_default=False)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         why = str(error).strip() or type(error).__name__
         raise InputError(f"no Dask scheduler answers at {scheduler}: {why}; `dask scheduler` starts one") from None
+
+
+async def _reach(place: dict[str, str], security: Any) -> None:
+    address = place.get("address") or json.loads(Path(place["scheduler_file"]).read_bytes())["address"]
+    connection = await connect(address, timeout=_CONNECT_SECONDS, **security.get_connection_args("client"))
+    await connection.close()
 
 
 def checked(scheduler: Scheduler) -> dict[str, str]:

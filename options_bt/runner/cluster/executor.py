@@ -75,7 +75,11 @@ class Dask:
         self._alone, self._gone_since = False, 0.0
         self.sent: Counter[Host] = Counter()
         self._connect()
-        self._await(1 if scheduler else workers)
+        try:
+            self._await(1 if scheduler else workers)
+        except BaseException:
+            self.close()
+            raise
         self.slots = len(self._members)
 
     @property
@@ -161,7 +165,8 @@ class Dask:
                 return self._reconnected()
             case Finished(result) if self._flights.pop(result.number, None):
                 return [news]
-            case Lost(number) if self._flights.pop(number, None):
+            case Lost(number) if flight := self._flights.pop(number, None):
+                flight.said.cancel()
                 return [news]
         return []
 
@@ -227,9 +232,10 @@ class Dask:
     def _all_lost(self) -> list[Finished | Lost]:
         """Give every task in flight; and nobody is known any more."""
         self._members.leave(())
-        numbers = list(self._flights)
-        self._flights.clear()
-        return [Lost(number, DISCONNECTED, innocent=True) for number in numbers]
+        flights, self._flights = self._flights, {}
+        for flight in flights.values():
+            flight.said.cancel()
+        return [Lost(number, DISCONNECTED, innocent=True) for number in flights]
 
 
 def _lost(number: int, member: Member, fallen: Collection[Host]) -> Lost:

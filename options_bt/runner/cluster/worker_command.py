@@ -68,7 +68,8 @@ def start_workers(
 async def _kept(scheduler: Scheduler, workers: int, settings: dict[str, Any]) -> None:
     this = asyncio.current_task()
     assert this
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    with suppress(NotImplementedError):  # on Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     await asyncio.gather(*(_one_kept(scheduler, settings) for _ in range(workers)))
 
 

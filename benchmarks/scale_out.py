@@ -1,0 +1,201 @@
+"""Measures what a Dask cluster costs beside local slots on the same cores, by the length of batches: `make scale-out`.
+
+Both run the same sweep, side by side, the best of several goes each; the clock runs from the first batch to the last.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
+
+from distributed import Client
+from msgspec import structs
+
+from options_bt.data.cache import Cache
+from options_bt.data.prepare import prepared, pull
+from options_bt.data.source import open_source
+from options_bt.engine.warm_up import warm_up
+from options_bt.job.load import load_job
+from options_bt.job.planner import Plan
+from options_bt.runner.batch import Task
+from options_bt.runner.cluster.connection import local_cluster
+from options_bt.runner.cluster.markets import packed
+from options_bt.runner.executor import Executor, Finished, Lost
+from options_bt.runner.place import Scheduler, executor_at
+from options_bt.runner.run import run_job
+from options_bt.runner.schedule import Schedule
+
+ROOT = Path(__file__).parents[1]
+TABLE = ROOT / "benchmarks" / "scale_out.md"
+SIZES = (10, 50, 200, 1000)
+GOES = 3
+TASKS = 3000
+JOB = ROOT / "jobs" / "grid.yaml"
+AXES = [f"slippage={[number / 200 for number in range(130)]}"]
+
+
+class Timed:
+    """An executor with a stopwatch."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self.place = executor.place
+        self.batches, self.began, self.ended = 0, 0.0, 0.0
+
+    @property
+    def slots(self) -> int:
+        """How many tasks run at once."""
+        return self._executor.slots
+
+    def submit(self, task: Task) -> None:
+        """Start a task, and the watch with the first."""
+        self.began = self.began or time.perf_counter()
+        self.batches += 1
+        self._executor.submit(task)
+
+    def wait(self, timeout: float) -> list[Finished | Lost]:
+        """Give what ended, and look at the watch."""
+        events = self._executor.wait(timeout)
+        if events:
+            self.ended = time.perf_counter()
+        return events
+
+    def kill(self, number: int) -> None:
+        """End the worker of a task."""
+        self._executor.kill(number)
+
+    def close(self) -> None:
+        """End every worker."""
+        self._executor.close()
+
+
+class Go(NamedTuple):
+    """One run of the sweep.
+
+    Attributes
+    ----------
+    seconds : float
+        From the first batch to the last.
+    writing : float
+        Seconds spent on the run folder.
+    coordinating : float
+        Seconds of processor time that this process took; Dask's scheduler of a local cluster is in it.
+    """
+
+    seconds: float
+    batches: int
+    jobs: int
+    writing: float
+    coordinating: float
+
+
+def gone(where: str, size: int, folder: Path) -> Go:
+    """Run the sweep in batches of so many jobs."""
+    made: list[Timed] = []
+    make: Callable[[int], Executor] = executor_at(where, Scheduler(), folder / "cache")
+
+    def timed(workers: int) -> Executor:
+        made.append(Timed(make(workers)))
+        return made[-1]
+
+    job = load_job(JOB, overrides=AXES, name=where)
+    job = structs.replace(job, run=structs.replace(job.run, keep="metrics"))
+    began = time.process_time()
+    with patch.object(Schedule, "_size", lambda schedule: size):
+        summary = run_job(
+            job, runs=folder / "runs", cache=folder / "cache", workers=2, fresh=True, make_executor=timed, shown=False
+        )
+    first = made[0]
+    return Go(
+        first.ended - first.began, first.batches, summary.total, summary.times.writing, time.process_time() - began
+    )
+
+
+def size_rows(folder: Path) -> tuple[list[str], Go, Go]:
+    """Give a line for each size, and the best goes of the largest batches."""
+    lines = []
+    for size in SIZES:
+        pairs = [(gone("local", size, folder), gone("dask", size, folder)) for _ in range(GOES)]
+        local, dask = (min(goes) for goes in zip(*pairs, strict=True))
+        length, extra = 2 * local.seconds / local.batches, 2 * (dask.seconds - local.seconds) / local.batches
+        lines.append(
+            f"| {size:,} | {1000 * length:.0f} ms | {local.seconds:.2f} s | {dask.seconds:.2f} s "
+            f"| {dask.seconds / local.seconds:.2f} | {1000 * extra:.0f} ms |"
+        )
+        print(lines[-1], flush=True)
+    return lines, local, dask
+
+
+def tasks_a_second() -> float:
+    """Give how many tasks without work a scheduler in this process passes to two workers and back."""
+    with local_cluster(2, Path("cache")) as cluster, Client(cluster, set_as_default=False) as client:
+        client.gather(client.map(abs, range(10), pure=False))
+        began = time.perf_counter()
+        client.gather([client.submit(abs, number, pure=False) for number in range(TASKS)])
+        return TASKS / (time.perf_counter() - began)
+
+
+def market_rows(folder: Path) -> list[str]:
+    """Measure what a market weighs on its way."""
+    lines = []
+    for text in ("demo", "demo?profile=dense"):
+        source = open_source(text)
+        job = load_job(JOB, symbols=["SPY"])
+        store, years = Cache(folder / "cache", source.name), Plan(job).years
+        if not store.manifest("SPY"):
+            pull(source, store, ["SPY"], years, lambda symbol_years, rows, what: None)
+        market = prepared(store, "SPY", years)
+        began = time.perf_counter()
+        data = packed(market.folder)
+        seconds = time.perf_counter() - began
+        raw, quotes = sum(path.stat().st_size for path in market.folder.iterdir()), market.open().rows
+        lines.append(
+            f"| {text}, SPY, {quotes:,} quotes | {raw / 1e6:.1f} MB on the disk | {len(data) / 1e6:.1f} MB sent, "
+            f"{len(data) / quotes:.0f} bytes a quote | {seconds:.2f} s to pack |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Measure, print and save."""
+    warm_up()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        gone("local", 100, folder)  # pulls the data
+        rows, go, on_dask = size_rows(folder)
+        markets = market_rows(folder)
+    lines = [
+        "# What `make scale-out` measured",
+        "",
+        f"A sweep of {go.jobs:,} backtests, metrics alone, two workers on {os.cpu_count()} cores: local slots, and a "
+        "Dask cluster on the same machine.",
+        "",
+        "| jobs a batch | its length | slots | Dask | ratio | Dask takes longer, a batch |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *rows,
+        "",
+        f"With the largest batches the coordinator wrote {go.jobs / go.writing:,.0f} jobs a second; "
+        f"in all it took {1e6 * go.coordinating / go.jobs:.0f} us of processor time a job with slots, and "
+        f"{1e6 * on_dask.coordinating / go.jobs:.0f} us with Dask, whose scheduler and client are in it. "
+        f"Dask's scheduler passed on {tasks_a_second():,.0f} tasks a second that did nothing.",
+        "",
+        "| market | size | on its way | time |",
+        "| --- | --- | --- | --- |",
+        *markets,
+        "",
+        f"Python {platform.python_version()}, distributed {version('distributed')}.",
+    ]
+    text = "\n".join(lines) + "\n"
+    TABLE.write_text(text)
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()

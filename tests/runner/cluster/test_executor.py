@@ -1,0 +1,59 @@
+"""What only a Dask cluster does; what every executor does is in tests/runner/test_executors.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from options_bt.data.cache import Cache
+from options_bt.data.prepare import prepared, pull
+from options_bt.data.source import open_source
+from options_bt.errors import InputError
+from options_bt.job.planner import Plan
+from options_bt.job.schema import JobFile
+from options_bt.runner.batch import Batch, Task
+from options_bt.runner.cluster.executor import Dask
+from options_bt.runner.executor import Finished, Lost
+
+
+@pytest.fixture
+def task(cache: Path, job: JobFile) -> Task:
+    source = open_source("demo")
+    store, plan = Cache(cache, source.name), Plan(job)
+    pull(source, store, ["SPY"], plan.years, lambda symbol_years, rows, what: None)
+    market = prepared(store, "SPY", plan.years)
+    jobs = tuple((spec.id(market.fingerprint), spec) for spec in plan if spec.symbol == "SPY")
+    batch = Batch(number=1, symbol="SPY", positions=tuple(range(len(jobs))))
+    return Task(batch=batch, market=market.folder, jobs=jobs, tables=False)
+
+
+def until_one(executor: Dask) -> Finished | Lost:
+    for _ in range(600):
+        for event in executor.wait(0.1):
+            return event
+    raise AssertionError("nothing ended")
+
+
+def test_a_market_that_the_workers_lack_is_sent_once(task: Task, tmp_path: Path) -> None:
+    executor = Dask(None, 2, tmp_path / "away")
+    try:
+        for number in (1, 2):
+            executor.submit(task)
+            assert isinstance(until_one(executor), Finished), number
+        (size,) = executor.sent.values()
+        assert 0 < size < sum(path.stat().st_size for path in task.market.iterdir())
+    finally:
+        executor.close()
+    assert [path.parent.name for path in (tmp_path / "away").rglob("market.json")] == [task.market.name]
+
+
+def test_workers_that_cannot_keep_a_market_are_not_used(task: Task, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    executor = Dask(None, 1, tmp_path / "file")
+    try:
+        executor.submit(task)
+        with pytest.raises(InputError, match=r"none of the 1 workers .* can be used; .*/file/.*: cannot write"):
+            until_one(executor)
+    finally:
+        executor.close()
