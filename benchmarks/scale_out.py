@@ -21,7 +21,7 @@ from msgspec import structs
 from options_bt.data.cache import Cache
 from options_bt.data.prepare import prepared, pull
 from options_bt.data.source import open_source
-from options_bt.engine.warm_up import warm_up
+from options_bt.engine.native import warm_up
 from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
 from options_bt.runner.batch import Task

@@ -39,7 +39,7 @@ class Missing(Struct, frozen=True):
 
 def hello() -> Hello:
     """Compile the engine, or load it where this host has done so, and say who this is."""
-    # The processes of a host share numba's cache: one compiles, and the others wait and load.
+    # The processes of a host share the machine code: one compiles, and the others wait and load.
     with FileLock(Path(gettempdir()) / f"options-bt-{os.getuid() if hasattr(os, 'getuid') else 0}.lock"):
         warm_up()
     return Hello(versions=versions(), cache=str(cache_folder().absolute()))

@@ -23,9 +23,9 @@ def task(cache: Path, job: JobFile) -> Task:
     store, plan = Cache(cache, source.name), Plan(job)
     pull(source, store, ["SPY"], plan.years, lambda symbol_years, rows, what: None)
     market = prepared(store, "SPY", plan.years)
-    jobs = tuple((spec.id(market.fingerprint), spec) for spec in plan if spec.symbol == "SPY")
-    batch = Batch(number=1, symbol="SPY", positions=tuple(range(len(jobs))))
-    return Task(batch=batch, market=market.folder, jobs=jobs, tables=False)
+    positions = tuple(position for position, spec in enumerate(plan) if spec.symbol == "SPY")
+    batch = Batch(number=1, symbol="SPY", positions=positions)
+    return Task(batch=batch, market=market.folder, fingerprint=market.fingerprint, job=job, tables=False)
 
 
 def until_one(executor: Dask) -> Finished | Lost:
