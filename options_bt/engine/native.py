@@ -117,8 +117,7 @@ def _compiles() -> bool:
 
 
 def _address(array: NDArray[Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+    return array.ctypes.data
 
 
 @cache
