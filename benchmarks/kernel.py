@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measuring import ROOT, Row, seconds
+from benchmarks.measuring import ROOT, Row, seconds, side_by_side
 from benchmarks.yardstick import yardstick
 from options_bt.data.cache import Cache
 from options_bt.data.market import Market
@@ -56,9 +56,11 @@ def yardstick_rows(cache: Path, quick: bool = False) -> list[Row]:
         ):
             raise SystemExit("the yardstick makes other trades than the engine")
     specs = list(plan)
-    alone = seconds(lambda: [yardstick(spec, market) for spec in specs])
-    single = seconds(lambda: [run_backtest(spec, market).metrics for spec in specs])
-    together = seconds(lambda: run_metrics(specs, market))
+    alone, single, together = side_by_side(
+        lambda: [yardstick(spec, market) for spec in specs],
+        lambda: [run_backtest(spec, market).metrics for spec in specs],
+        lambda: run_metrics(specs, market),
+    )
 
     def row(what: str, took: float) -> Row:
         return Row(what, f"{took / alone:.2f}", f"{1e6 * took / len(specs):.0f} us each")
