@@ -38,3 +38,11 @@ def test_analysis_needs_no_other_statistics_package(small_run: SmallRun, tmp_pat
     assert "polars" in found
     assert not found & {"scipy.linalg", "scipy.stats", "arch", "pandas", "statsmodels"}
     assert ("plotly" in found) == (command == "report")
+
+
+def test_a_run_whose_market_is_built_needs_no_compiler(small_run: SmallRun, tmp_path: Path) -> None:
+    found = imported_by(
+        tmp_path, "run", str(small_run.jobfile), "--quick", "--runs", ".", "--cache", str(small_run.cache)
+    )
+    assert "llvmlite" in found
+    assert "numba" not in found
