@@ -79,7 +79,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs,), daemon=True)
-        with _environment(dict.fromkeys(_ONE_THREAD, "1")):
+        with _environment(dict.fromkeys(_ONE_THREAD, "1")), _interrupts_held():
             self.process.start()
         theirs.close()  # so that the worker's end is the only one
 
@@ -101,6 +101,19 @@ class _Worker:
 
 
 @contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back, also in a process that is started meanwhile, until it lets it through itself."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
@@ -118,6 +131,8 @@ def _work(pipe: Connection) -> None:
     """Answer each task with its result, or with the reason why it could not be run."""
     # Ctrl-C reaches the whole terminal; only the coordinator answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held back since before its imports
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
