@@ -54,8 +54,9 @@ def test_chaos_changes_no_result(tmp_path: Path) -> None:
         coordinator = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         workers = _workers_after(coordinator, tmp_path / "chaos/ledger.sqlite", done - moments.randrange(700))
         deadline = time.monotonic() + 60
-        while fault and "of memory were left" not in (tmp_path / "chaos/log.jsonl").read_text():
-            assert coordinator.poll() is None and time.monotonic() < deadline
+        log = tmp_path / "chaos/log.jsonl"
+        while fault and "of memory were left" not in log.read_text():
+            assert coordinator.poll() is None and time.monotonic() < deadline, _told(log)
             time.sleep(0.05)
         moments.choice(_workers(coordinator)).kill()  # not the one that eats: that would spoil its fault
         workers += _workers_after(coordinator, tmp_path / "chaos/ledger.sqlite", done)
@@ -83,6 +84,12 @@ def test_chaos_changes_no_result(tmp_path: Path) -> None:
         "of memory were left",
     ):
         assert any(text in message for message in messages), text
+
+
+def _told(log: Path) -> list[str]:
+    """Give what a log says of more than single backtests."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return [line["message"] for line in lines if line["level"] != "DEBUG"]
 
 
 def _prepare(folder: Path, faults: Sequence[str], jobs: Sequence[str]) -> None:
