@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,7 @@ import pytest
 PROGRAM = Path(sys.executable).parent / "options-bt"
 PORT = 8786
 SUBNET = f"10.77.{os.getpid() % 250}"
+_networks = count()
 QUICK = {
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "8s",
@@ -142,7 +144,8 @@ def machines(numbers: Sequence[int], folder: Path) -> Iterator[list[Machine]]:
 
 def _network() -> str | None:
     """Make a bridge; None where that is not allowed."""
-    name = f"obt{os.getpid() % 100_000}"
+    # Never the same twice: the kernel takes a while to let go of a name.
+    name = f"obt{os.getpid() % 100_000}.{next(_networks)}"
     try:
         _ip(f"link add {name} type bridge")
     except (OSError, subprocess.CalledProcessError):
