@@ -13,6 +13,7 @@ from options_bt.cli.options import CACHE, FOLDER, Examples
 
 if TYPE_CHECKING:
     from options_bt.job.schema import JobFile
+    from options_bt.runner.place import Scheduler
 
 _PLACE: tuple[Callable[..., Any], ...] = (
     click.option("--scheduler-file", type=FOLDER, metavar="FILE", help="Where the scheduler wrote its address."),
@@ -23,19 +24,11 @@ _PLACE: tuple[Callable[..., Any], ...] = (
 
 
 def _located(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes the options which locate and secure a scheduler, beside its address."""
-    for option in reversed(_PLACE):
-        command = option(command)
-    return command
-
-
-def names_cluster(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes where to run, and is called with what makes the executor."""
+    """Give a command that takes the options which locate and secure a scheduler, and is called with where it is."""
 
     @wraps(command)
-    def placed(
-        job: JobFile,
-        executor: str,
+    def located(
+        *arguments: Any,
         scheduler: str | None,
         scheduler_file: Path | None,
         tls_ca_file: Path | None,
@@ -43,12 +36,27 @@ def names_cluster(command: Callable[..., None]) -> Callable[..., None]:
         tls_key: Path | None,
         **rest: Any,
     ) -> None:
-        from options_bt.runner.place import Scheduler, executor_at
+        from options_bt.runner.place import Scheduler
 
         there = Scheduler(
             address=scheduler, file=scheduler_file, tls_ca_file=tls_ca_file, tls_cert=tls_cert, tls_key=tls_key
         )
-        if (scheduler or scheduler_file) and rest["workers"]:
+        command(*arguments, there=there, **rest)
+
+    with_options: Callable[..., None] = located
+    for option in reversed(_PLACE):
+        with_options = option(with_options)
+    return with_options
+
+
+def names_cluster(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes where to run, and is called with what makes the executor."""
+
+    @wraps(command)
+    def placed(job: JobFile, executor: str, there: Scheduler, **rest: Any) -> None:
+        from options_bt.runner.place import executor_at
+
+        if (there.address or there.file) and rest["workers"]:
             raise click.UsageError("--workers counts processes of this machine; a cluster has the workers that it has")
         command(job, make_executor=executor_at(executor, there, rest["cache"]), **rest)
 
@@ -78,25 +86,15 @@ def names_cluster(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--store", metavar="URL", envvar="OPTIONS_BT_STORE", show_envvar=True, help="Shared cache, as s3://...")
 @_located
 @CACHE
-def worker(
-    scheduler: str | None,
-    scheduler_file: Path | None,
-    tls_ca_file: Path | None,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    **options: Any,
-) -> None:
+def worker(there: Scheduler, **options: Any) -> None:
     """Keep workers going for the Dask cluster at SCHEDULER, one process a core, until Ctrl-C.
 
     Markets that they need come through Dask once, and stay in the cache. When the scheduler or the network is gone,
     the workers wait for it.
     """
-    from options_bt.runner.place import Scheduler, require_dask
+    from options_bt.runner.place import require_dask
 
     require_dask()
     from options_bt.runner.cluster.worker_command import start_workers
 
-    there = Scheduler(
-        address=scheduler, file=scheduler_file, tls_ca_file=tls_ca_file, tls_cert=tls_cert, tls_key=tls_key
-    )
     start_workers(there, **options)

@@ -21,8 +21,9 @@ from options_bt.runner.batch import Result, Task, run_batch
 from options_bt.runner.executor import Finished, Lost
 from options_bt.runner.lean import without_blas
 
-# One thread a worker: the slots already fill the cores.
-_ONE_THREAD = ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_THREADS = ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+ONE_THREAD = dict.fromkeys(_THREADS, "1")
+"""The variables that a worker process is started with: as many of them as there are cores fill these already."""
 
 
 class Slots:
@@ -79,7 +80,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs,), daemon=True)
-        with _environment(dict.fromkeys(_ONE_THREAD, "1")), _interrupts_held():
+        with _environment(ONE_THREAD), _interrupts_held():
             self.process.start()
         theirs.close()  # so that the worker's end is the only one
 

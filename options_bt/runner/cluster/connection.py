@@ -21,6 +21,7 @@ from distributed.security import Security
 
 from options_bt.errors import InputError
 from options_bt.runner.place import Scheduler
+from options_bt.runner.slots import ONE_THREAD
 
 _CONNECT_SECONDS = 10
 
@@ -117,8 +118,7 @@ def local_cluster(workers: int, cache: Path) -> Any:
 
 def worker_environment(cache: Path) -> dict[str, str]:
     """Give the variables that a worker is started with: one thread for everything, and where its markets lie."""
-    threads = ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return dict.fromkeys(threads, "1") | {"OPTIONS_BT_CACHE": str(cache.absolute())}
+    return ONE_THREAD | {"OPTIONS_BT_CACHE": str(cache.absolute())}
 
 
 @contextmanager
