@@ -155,7 +155,7 @@ def _run(
         arm_today,
         first,
         states,
-        *_room.positions(sum(spec.params.max_positions for spec in specs)),
+        _room.positions(sum(spec.params.max_positions for spec in specs)),
         trades,
         equity,
         open_positions,

@@ -48,39 +48,21 @@ def simulate(
     arm_today: NDArray[np.int64],
     first: int,
     states: Records,
-    book: NDArray[np.int64],
-    positions: Records,
-    words: NDArray[np.int64],
-    trades: NDArray[np.int64],
-    equity: NDArray[np.float64],
-    open_positions: NDArray[np.int32],
-    margin: NDArray[np.float64],
+    room: tuple[NDArray[np.int64], Records, NDArray[np.int64]],
+    *written: NDArray[Any],
 ) -> None:
-    """Run `kernel.simulate`, compiled."""
+    """Run `kernel.simulate`, compiled; `room` is its book, positions and words, `written` its last four arrays."""
+    book, positions, words = room
     if not _compiles():
         from options_bt.engine.kernel import simulate as interpreted
 
+        by_name = [records.view(np.recarray) for records in (jobs, states, positions)]
         with np.errstate(all="ignore"):  # as compiled
-            interpreted(
-                chain,
-                jobs.view(np.recarray),
-                arms,
-                arm_today,
-                first,
-                states.view(np.recarray),
-                book,
-                positions.view(np.recarray),
-                words,
-                trades,
-                equity,
-                open_positions,
-                margin,
-            )
+            interpreted(chain, by_name[0], arms, arm_today, first, by_name[1], book, by_name[2], words, *written)
         return
     sized = [part for array in (*chain, jobs, *arms) for part in (_address(array), len(array))]
-    written = (_address(trades), _address(equity), _address(open_positions), _address(margin))
-    places = (_address(states), _address(book), _address(positions), _address(words), len(book))
-    _functions()["simulate"](*sized, _address(arm_today), *arm_today.shape, first, *places, *written)
+    places = (*map(_address, (states, book, positions, words)), len(book))
+    _functions()["simulate"](*sized, _address(arm_today), *arm_today.shape, first, *places, *map(_address, written))
 
 
 def measure(
@@ -116,8 +98,9 @@ def _compiles() -> bool:
     return os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
-def _address(array: NDArray[Any]) -> int:
-    return array.ctypes.data
+def _address(array: Any) -> int:
+    address: int = array.ctypes.data
+    return address
 
 
 @cache
@@ -168,6 +151,12 @@ def _entries() -> dict[str, Entry]:
             break
         except (OSError, StorageError):  # a package that somebody else has installed
             continue
+    else:
+        logger.warning(
+            "The compiled engine could not be kept in %s, and will be compiled again by every process; set "
+            "NUMBA_CACHE_DIR to a folder that can be written",
+            " or ".join(str(path.parent) for path in places),
+        )
     return compiled
 
 

@@ -112,13 +112,9 @@ def engine_check() -> Check:
     """Check whether the engine is compiled, or can be."""
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return warning("engine", "runs as plain Python, hundreds of times slower; unset NUMBA_DISABLE_JIT")
-    try:
-        from options_bt.engine.native import is_compiled
+    from options_bt.engine.native import is_compiled
 
-        compiled = is_compiled()
-    except (RuntimeError, OSError) as error:  # numba's, where it finds no folder for the compiled code
-        return failed("engine", f"{error}; set NUMBA_CACHE_DIR to a folder that can be written")
-    if compiled:
+    if is_compiled():
         return ok("engine", "is compiled")
     return ok("engine", "will be compiled by the first run, in about half a minute")
 

@@ -48,13 +48,14 @@ def test_a_damaged_file_is_written_anew(compiled: list[int], tmp_path: Path) -> 
     assert len(compiled) == 4
 
 
-def test_without_a_folder_to_write_to_it_is_compiled_all_the_same(
-    compiled: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_a_folder_to_write_to_it_is_compiled_all_the_same_and_says_so(
+    compiled: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
     assert native._entries() == MADE
     assert compiled == [1]
+    assert "set NUMBA_CACHE_DIR to a folder" in caplog.text
 
 
 def test_plain_python_gives_what_the_machine_code_gives(small_run: SmallRun, tmp_path: Path) -> None:
