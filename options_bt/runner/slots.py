@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from options_bt.runner.batch import Result, Task, run_batch
 from options_bt.runner.executor import Finished, Lost
 from options_bt.runner.lean import without_blas
+from options_bt.runner.signals import ignore_interrupts, interrupts_held
 
 _THREADS = ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 ONE_THREAD = dict.fromkeys(_THREADS, "1")
@@ -80,7 +81,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs,), daemon=True)
-        with _environment(ONE_THREAD), _interrupts_held():
+        with _environment(ONE_THREAD), interrupts_held():
             self.process.start()
         theirs.close()  # so that the worker's end is the only one
 
@@ -102,19 +103,6 @@ class _Worker:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back, also in a process that is started meanwhile, until it lets it through itself."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
@@ -130,10 +118,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 def _work(pipe: Connection) -> None:
     """Answer each task with its result, or with the reason why it could not be run."""
-    # Ctrl-C reaches the whole terminal; only the coordinator answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held back since before its imports
+    ignore_interrupts()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent,), daemon=True).start()

@@ -21,6 +21,7 @@ from distributed.security import Security
 
 from options_bt.errors import InputError
 from options_bt.runner.place import Scheduler
+from options_bt.runner.signals import interrupts_held
 from options_bt.runner.slots import ONE_THREAD
 
 _CONNECT_SECONDS = 10
@@ -104,7 +105,7 @@ def security_of(scheduler: Scheduler) -> Security | None:
 
 def local_cluster(workers: int, cache: Path) -> Any:
     """Give a new cluster of worker processes on this machine."""
-    with _quiet():
+    with _quiet(), interrupts_held():
         return LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

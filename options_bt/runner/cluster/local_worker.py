@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Any
+
+from options_bt.runner.signals import ignore_interrupts
 
 
 def dask_setup(worker: Any) -> None:
-    """Leave Ctrl-C, which reaches the whole terminal, to the coordinator."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave Ctrl-C to the coordinator."""
+    ignore_interrupts()
