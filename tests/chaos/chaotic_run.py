@@ -24,7 +24,7 @@ from options_bt.runner.logs import log_to_console
 from options_bt.runner.run import run_job
 
 FAULTS = Path(os.environ.get("FAULTS", ""))
-BUDGET, FLOOR = 3_000_000_000, 600_000_000
+BUDGET, FLOOR = 1_600_000_000, 400_000_000
 """Bytes that the run may take as far as it can tell, and how many of them are to stay free."""
 
 
@@ -51,9 +51,8 @@ def _misbehave(fault: str) -> None:
             _stuck()
         case "eat":
             eaten: list[bytes] = []
-            while len(eaten) < 40:
-                eaten.append(os.urandom(1) * 100_000_000)
-                time.sleep(0.05)
+            while len(eaten) < 100:
+                eaten.append(os.urandom(1) * 20_000_000)
             time.sleep(600)
 
 

@@ -32,7 +32,7 @@ grid:
   delta: [0.15, 0.2, 0.25, 0.3, 0.35]
   dte: [21-30, 30-45]
   slippage: {[number / 250 for number in range(250)]}
-run: {{workers: 2, timeout: 4, retries: 3}}
+run: {{workers: 2, timeout: 8, retries: 3}}
 """
 EARLY = ("kill", "kill", "segv", "exit")
 
@@ -80,7 +80,7 @@ def test_chaos_changes_no_result(tmp_path: Path) -> None:
         "killed by SIGKILL",
         "killed by SIGSEGV",
         "exit code 3",
-        "no result within 4 s",
+        "no result within 8 s",
         "of memory were left",
     ):
         assert any(text in message for message in messages), text
