@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,7 +98,7 @@ class Chain(NamedTuple):
     actions: Records
 
 
-class Market(Struct, frozen=True, kw_only=True):
+class Market(Struct, frozen=True, kw_only=True, dict=True):
     """One symbol's data, ready for the engine.
 
     Attributes
@@ -127,6 +127,11 @@ class Market(Struct, frozen=True, kw_only=True):
     def rows(self) -> int:
         """The number of clean quotes."""
         return len(self.chain.quotes)
+
+    @cached_property
+    def located(self) -> tuple[int, ...]:
+        """Where each of the chain's arrays lies in memory and how long it is, as compiled code takes them."""
+        return tuple(part for array in self.chain for part in (array.ctypes.data, len(array)))
 
 
 _UNCHAINED = ("traded", "history")

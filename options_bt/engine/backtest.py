@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +16,8 @@ from options_bt.engine.encoding import encoded
 from options_bt.engine.entry_days import arms_of_days
 from options_bt.engine.metrics import METRICS, all_metrics
 from options_bt.engine.native import simulate
-from options_bt.engine.records import POSITION, POSITION_WORDS, STATE, TRADE, TRADE_WORDS, Records
+from options_bt.engine.records import STATE, TRADE, Records
+from options_bt.engine.room import Room
 from options_bt.job.spec import JobSpec
 
 AT_ONCE = 128
@@ -52,36 +52,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     metrics: NDArray[np.float64]
 
 
-class _Room(threading.local):
-    """Where a thread's backtests write what is not kept: memory that was had once costs nothing more, and new much."""
-
-    def __init__(self) -> None:
-        self._held = self._of_positions(0)
-        self._days = self._of_days(0)
-
-    def positions(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.void], NDArray[np.int64]]:
-        """Give room for so many positions at least: their book, their records, and these as words."""
-        if len(self._held[0]) < count:
-            self._held = self._of_positions(count)
-        return self._held
-
-    def days(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
-        """Give room for trades, open positions and margin of so many days at least."""
-        if len(self._days[0]) < count:
-            self._days = self._of_days(count)
-        return self._days
-
-    @staticmethod
-    def _of_positions(count: int) -> tuple[NDArray[np.int64], NDArray[np.void], NDArray[np.int64]]:
-        positions = np.empty(count, POSITION)
-        return np.empty(count, np.int64), positions, positions.view(np.int64).reshape(-1, POSITION_WORDS)
-
-    @staticmethod
-    def _of_days(count: int) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
-        return np.empty((count, TRADE_WORDS), np.int64), np.empty(count, np.int32), np.empty(count)
-
-
-_room = _Room()
+_room = Room()
 
 
 def run_backtest(spec: JobSpec, market: Market) -> Outcome:
@@ -98,15 +69,15 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     Outcome
         With no days, no trades and null metrics where the market has no quotes in the job's days.
     """
-    day, equity, metrics = _run([spec], market)
-    trades, open_positions, margin = _room.days(len(day))
+    day, metrics = _run([spec], market)
+    count, trades = len(day), int(metrics[0, 0])
     return Outcome(
         spec=spec,
         day=day,
-        trades=trades[: int(metrics[0, 0])].copy().view(TRADE)[:, 0].view(np.recarray),
-        equity=equity[0],
-        open_positions=open_positions[: len(day)].copy(),
-        margin=margin[: len(day)].copy(),
+        trades=np.recarray(trades, TRADE, buf=_room.trades[:trades].copy()),
+        equity=_room.equity[:count].copy(),
+        open_positions=_room.open_positions[:count].copy(),
+        margin=_room.margin[:count].copy(),
         metrics=metrics[0],
     )
 
@@ -131,38 +102,22 @@ def run_metrics(specs: Sequence[JobSpec], market: Market) -> NDArray[np.float64]
     for same in of_span.values():
         for first in range(0, len(same), AT_ONCE):
             some = same[first : first + AT_ONCE]
-            metrics[some] = _run([specs[index] for index in some], market)[2]
+            metrics[some] = _run([specs[index] for index in some], market)[1]
     return metrics
 
 
-def _run(
-    specs: Sequence[JobSpec], market: Market
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]]:
-    """Run backtests of the same days; give the days and, a row each, equity and metrics."""
-    chain, spec = market.chain, specs[0]
-    date = chain.days["date"]
+def _run(specs: Sequence[JobSpec], market: Market) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Run backtests of the same days in the thread's room; give the days and, a row each, their metrics."""
+    date, spec = market.chain.days["date"], specs[0]
     first, end = date.searchsorted((spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1)).tolist()
     day = date[first:end]
     arm_today, calendars = arms_of_days(market, specs, first, end)
     jobs, arms = encoded(specs, calendars)
     states = np.zeros(len(specs), STATE)
-    equity = np.empty((len(specs), len(day)))
-    trades, open_positions, margin = _room.days(len(day))
-    simulate(
-        chain,
-        jobs,
-        arms,
-        arm_today,
-        first,
-        states,
-        _room.positions(sum(spec.params.max_positions for spec in specs)),
-        trades,
-        equity,
-        open_positions,
-        margin,
-    )
+    _room.fit(sum(spec.params.max_positions for spec in specs), len(day), len(specs))
+    simulate(market, jobs, arms, arm_today, first, states, _room)
     span = int(day[-1] - day[0]) if len(day) else 0
-    return day, equity, all_metrics(states, jobs, equity, span)
+    return day, all_metrics(states, jobs, _room.equity_of(len(specs), len(day)), span, _room.returns[: len(day)])
 
 
 def metrics_row(metrics: NDArray[np.float64]) -> dict[str, float | None]:

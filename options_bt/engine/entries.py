@@ -108,7 +108,7 @@ def _measure(
         array_at(jobs, n_jobs),
         array_at(equity, (n_jobs, days)),
         span,
-        array_at(returns, (n_jobs, days)),
+        array_at(returns, days),
         array_at(metrics, (n_jobs, len(METRICS))),
     )
 

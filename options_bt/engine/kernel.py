@@ -40,7 +40,7 @@ from options_bt.engine.records import (
     Records,
 )
 
-DAYS_AT_ONCE = 16
+DAYS_AT_ONCE = 64
 """Days that one backtest goes through before the next: their quotes are still in a cache for those that follow."""
 
 

@@ -70,6 +70,23 @@ def trade_metrics(state: Records) -> tuple[float, ...]:
 
 
 @kernel_part
+def mean_of_lowest(values: NDArray[np.float64], count: int) -> float:
+    """Give the mean of the lowest values, which are sorted to the front; the other places are overwritten."""
+    for number in range(len(values)):
+        value, place = values[number], min(number, count)
+        while place > 0 and values[place - 1] > value:
+            if place < count:  # else the highest of them falls out
+                values[place] = values[place - 1]
+            place -= 1
+        if place < count:
+            values[place] = value
+    total = 0.0
+    for number in range(count):
+        total += values[number]
+    return total / count
+
+
+@kernel_part
 def equity_metrics(
     equity: NDArray[np.float64],
     exposed_days: int,
@@ -79,7 +96,7 @@ def equity_metrics(
     returns: NDArray[np.float64],
     result: NDArray[np.float64],
 ) -> None:
-    """Write the daily returns, NaN where equity was used up, and the values of EQUITY_METRICS but the last."""
+    """Write the values of EQUITY_METRICS; `returns` is room for a value a day."""
     n = len(equity)
     result[:] = nan
     result[0] = 0.0
@@ -99,13 +116,13 @@ def equity_metrics(
         previous = value
     years = span / DAYS_PER_YEAR
     growth = previous / capital
-    cagr = growth ** (1 / years) - 1 if growth >= 0 and years > 0 else nan
+    left = growth if abs(previous) > TOLERANCE else 0.0  # used up, but for rounding
+    cagr = left ** (1 / years) - 1 if left >= 0 and years > 0 else nan
     cagr = cagr if isfinite(cagr) else nan
     result[0], result[1], result[4] = growth - 1, cagr, drawdown
     result[5] = cagr / drawdown if drawdown > NO_DEVIATION else nan
     result[6] = exposed_days / n
     if not solvent:
-        returns[:] = nan
         return
     mean = total / n
     squares, cubes, fourths, below = 0.0, 0.0, 0.0, 0.0
@@ -127,6 +144,7 @@ def equity_metrics(
     if deviation > NO_DEVIATION:
         result[7] = cubes / n / deviation**3
         result[8] = fourths / n / deviation**4 - 3
+    result[9] = mean_of_lowest(returns, (n + 19) // 20)
 
 
 @kernel_part
@@ -138,7 +156,7 @@ def measure(
     returns: NDArray[np.float64],
     metrics: NDArray[np.float64],
 ) -> None:
-    """Write the daily returns of jobs and the values of METRICS but `cvar_95`; NaN where one is undefined.
+    """Write the values of METRICS of jobs; NaN where one is undefined.
 
     Parameters
     ----------
@@ -146,8 +164,8 @@ def measure(
     equity : array of float64, (jobs, days)
     span : int
         Calendar days from the first day to the last.
-    returns : array of float64, (jobs, days)
-        Written; a whole row is NaN where equity was used up.
+    returns : array of float64, one element a day
+        Written: room that each job uses anew.
     metrics : array of float64, (jobs, len(METRICS))
         Written.
     """
@@ -161,7 +179,7 @@ def measure(
             span,
             rules.capital,
             rules.risk_free,
-            returns[number],
+            returns,
             row[EQUITY_FROM:REFUSED_FROM],
         )
         for reason in range(len(state.refused)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil, nan
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,11 +48,12 @@ COUNTS = frozenset(
 """The metrics that are whole numbers and never null."""
 
 REFUSED_FROM = len(TRADE_METRICS) + len(EQUITY_METRICS)
-CVAR = METRICS.index("cvar_95")
 DAYS_PER_YEAR = 365.25
 
 
-def all_metrics(states: Records, jobs: Records, equity: NDArray[np.float64], span: int) -> NDArray[np.float64]:
+def all_metrics(
+    states: Records, jobs: Records, equity: NDArray[np.float64], span: int, returns: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Give the values of METRICS, one row a job; NaN where one is undefined.
 
     Parameters
@@ -63,18 +62,15 @@ def all_metrics(states: Records, jobs: Records, equity: NDArray[np.float64], spa
     equity : array of float64, (jobs, days)
     span : int
         Calendar days from the first day to the last.
+    returns : array of float64, one element a day
+        Room to work in.
 
     Returns
     -------
     array of float64, (jobs, len(METRICS))
     """
-    metrics, returns = np.empty((len(jobs), len(METRICS))), np.empty_like(equity)
+    metrics = np.empty((len(jobs), len(METRICS)))
     measure(states, jobs, equity, span, returns, metrics)
-    metrics[:, CVAR] = nan
-    if days := equity.shape[1]:
-        worst = ceil(days / 20)
-        # Sorted, so that the sum is the same however a processor's selection leaves them.
-        metrics[:, CVAR] = np.sort(np.partition(returns, worst - 1)[:, :worst]).mean(axis=1)
     return metrics
 
 
@@ -96,4 +92,5 @@ def equity_metrics(
     """
     state, job = np.zeros(1, STATE), np.zeros(1, RULES)
     state["exposed_days"], job["capital"], job["risk_free"] = exposed_days, capital, risk_free
-    return all_metrics(state, job, np.ascontiguousarray(equity)[None], span)[0, len(TRADE_METRICS) : REFUSED_FROM]
+    one = np.ascontiguousarray(equity)[None]
+    return all_metrics(state, job, one, span, np.empty(len(equity)))[0, len(TRADE_METRICS) : REFUSED_FROM]

@@ -21,8 +21,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from options_bt.data.market import Chain
+from options_bt.data.market import Market
 from options_bt.engine.records import Arms, Records
+from options_bt.engine.room import Room, address
 from options_bt.errors import StorageError
 from options_bt.storage import write_atomically
 
@@ -42,27 +43,41 @@ class Entry(NamedTuple):
 
 
 def simulate(
-    chain: Chain,
+    market: Market,
     jobs: Records,
     arms: Arms,
     arm_today: NDArray[np.int64],
     first: int,
     states: Records,
-    room: tuple[NDArray[np.int64], Records, NDArray[np.int64]],
-    *written: NDArray[Any],
+    room: Room,
 ) -> None:
-    """Run `kernel.simulate`, compiled; `room` is its book, positions and words, `written` its last four arrays."""
-    book, positions, words = room
-    if not _compiles():
-        from options_bt.engine.kernel import simulate as interpreted
-
-        by_name = [records.view(np.recarray) for records in (jobs, states, positions)]
-        with np.errstate(all="ignore"):  # as compiled
-            interpreted(chain, by_name[0], arms, arm_today, first, by_name[1], book, by_name[2], words, *written)
+    """Run `kernel.simulate`, compiled; what it writes is in `room`, which the jobs fit into."""
+    if _compiles():
+        sized = [part for array in (jobs, *arms) for part in (address(array), len(array))]
+        days = (address(arm_today), *arm_today.shape, first)
+        _functions()["simulate"](*market.located, *sized, *days, address(states), *room.written)
         return
-    sized = [part for array in (*chain, jobs, *arms) for part in (_address(array), len(array))]
-    places = (*map(_address, (states, book, positions, words)), len(book))
-    _functions()["simulate"](*sized, _address(arm_today), *arm_today.shape, first, *places, *map(_address, written))
+    from options_bt.engine.kernel import simulate as interpreted
+
+    count, today = len(jobs), arm_today.shape[1]
+    recorded = [records.view(np.recarray) for records in (jobs, states, room.positions)]
+    equity = room.equity_of(count, today)
+    with np.errstate(all="ignore"):  # as compiled
+        interpreted(
+            market.chain,
+            recorded[0],
+            arms,
+            arm_today,
+            first,
+            recorded[1],
+            room.book,
+            recorded[2],
+            room.words,
+            room.trades,
+            equity,
+            room.open_positions,
+            room.margin,
+        )
 
 
 def measure(
@@ -74,13 +89,14 @@ def measure(
     metrics: NDArray[np.float64],
 ) -> None:
     """Run `measures.measure`, compiled."""
-    if not _compiles():
-        from options_bt.engine.measures import measure as interpreted
-
-        interpreted(states.view(np.recarray), jobs.view(np.recarray), equity, span, returns, metrics)
+    if _compiles():
+        of_jobs = (address(states), address(jobs), len(jobs))
+        days = (address(equity), equity.shape[1], span, address(returns))
+        _functions()["measure"](*of_jobs, *days, address(metrics))
         return
-    of_jobs = (_address(states), _address(jobs), len(jobs))
-    _functions()["measure"](*of_jobs, _address(equity), equity.shape[1], span, _address(returns), _address(metrics))
+    from options_bt.engine.measures import measure as interpreted
+
+    interpreted(states.view(np.recarray), jobs.view(np.recarray), equity, span, returns, metrics)
 
 
 def warm_up() -> None:
@@ -96,11 +112,6 @@ def is_compiled() -> bool:
 
 def _compiles() -> bool:
     return os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
-
-
-def _address(array: Any) -> int:
-    address: int = array.ctypes.data
-    return address
 
 
 @cache

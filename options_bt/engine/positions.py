@@ -6,6 +6,7 @@ from math import floor, isnan
 
 from options_bt.data.market import Chain
 from options_bt.engine.compiling import kernel_part
+from options_bt.engine.fetching import fetch
 from options_bt.engine.legs import fill, intrinsic
 from options_bt.engine.modelled import modelled
 from options_bt.engine.records import (
@@ -62,6 +63,7 @@ def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, p
         following = chain.quotes[position.row[number]].next
         if following >= 0 and chain.quotes[following].day == today:
             position.row[number] = following
+            fetch(chain.quotes, chain.quotes[following].next)
         elif has_model and day.has_volatility[legs[number].right] and position.strike[number] > 0.0:
             source = max(source, MODELLED)
         else:

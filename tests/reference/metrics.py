@@ -65,7 +65,7 @@ def growth(last: float, capital: float, years: float) -> float | None:
     if below(last, 0) or capital <= 0 or years <= 0:
         return None
     try:
-        return math.pow(max(last, 0.0) / capital, 1 / years) - 1
+        return math.pow((last if above(last, 0) else 0.0) / capital, 1 / years) - 1
     except OverflowError:
         return None
 

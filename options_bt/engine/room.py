@@ -1,0 +1,59 @@
+"""Where the backtests of a thread write: memory that was had once costs nothing more, and new much."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from options_bt.engine.records import POSITION, POSITION_WORDS, TRADE_WORDS
+
+
+class Room(threading.local):
+    """Memory for the backtests that a thread runs, one row of them after the other, as `kernel.simulate` takes it.
+
+    Attributes
+    ----------
+    book : array of int64, one element a place
+        As many places as the backtests may have positions open, in all.
+    positions : array of POSITION, one element a place
+    words : array of int64, (places, POSITION_WORDS)
+        The same memory as the positions.
+    trades : array of int64, (days, TRADE_WORDS)
+    equity : array of float64, one element a day of each backtest
+    open_positions, margin, returns : arrays of int32, float64 and float64, one element a day
+    written : tuple of int
+        Where what `kernel.simulate` writes lies, as compiled code takes it.
+    """
+
+    def __init__(self) -> None:
+        self._make(0, 0, 0)
+
+    def fit(self, places: int, days: int, jobs: int) -> None:
+        """Have at least so many places and days, and so many days for each of the backtests."""
+        has = len(self.book), len(self.trades), len(self.equity)
+        wanted = places, days, days * jobs
+        if any(few < many for few, many in zip(has, wanted, strict=True)):
+            self._make(*map(max, has, wanted))
+
+    def _make(self, places: int, days: int, cells: int) -> None:
+        self.book = np.empty(places, np.int64)
+        self.positions = np.empty(places, POSITION)
+        self.words: NDArray[np.int64] = self.positions.view(np.int64).reshape(-1, POSITION_WORDS)
+        self.trades = np.empty((days, TRADE_WORDS), np.int64)
+        self.equity = np.empty(cells)
+        self.open_positions, self.margin, self.returns = np.empty(days, np.int32), np.empty(days), np.empty(days)
+        of_places, of_days = (self.book, self.positions, self.words), (self.trades, self.equity, self.open_positions)
+        self.written = (*map(address, of_places), places, *map(address, of_days), address(self.margin))
+
+    def equity_of(self, jobs: int, days: int) -> NDArray[np.float64]:
+        """Give the equity of backtests, a row each."""
+        return self.equity[: jobs * days].reshape(jobs, days)
+
+
+def address(array: NDArray[Any]) -> int:
+    """Give where an array lies in memory."""
+    found: int = array.ctypes.data
+    return found
