@@ -74,7 +74,7 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
     return Outcome(
         spec=spec,
         day=day,
-        trades=np.recarray(trades, TRADE, buf=_room.trades[:trades].copy()),
+        trades=np.recarray(trades, TRADE, buf=_room.trades[:trades].copy().data),
         equity=_room.equity[:count].copy(),
         open_positions=_room.open_positions[:count].copy(),
         margin=_room.margin[:count].copy(),

@@ -82,17 +82,17 @@ def mark(chain: Chain, rules: Records, arm: Records, legs: Records, position: Re
     position.modelled_exit = source == MODELLED
     position.modelled_days += source == MODELLED
     position.close_mark = day.close
+    value, half_spreads = 0.0, 0.0
     for number in range(len(legs)):
-        quote = chain.quotes[position.row[number]]
+        leg, quote = legs[number], chain.quotes[position.row[number]]
         if quote.day == today:
-            position.mid[number] = (quote.bid + quote.ask) / 2
-            position.half_spread[number] = (quote.ask - quote.bid) / 2
-            position.delta[number] = quote.delta
+            mid, half_spread, delta = (quote.bid + quote.ask) / 2, (quote.ask - quote.bid) / 2, quote.delta
         else:
-            position.mid[number], position.half_spread[number], position.delta[number] = modelled(
-                chain, day, legs[number].right, position.strike[number], position.expiration
-            )
-    revalue(legs, position)
+            mid, half_spread, delta = modelled(chain, day, leg.right, position.strike[number], position.expiration)
+        position.mid[number], position.half_spread[number], position.delta[number] = mid, half_spread, delta
+        value += leg.side * leg.ratio * mid
+        half_spreads += leg.ratio * half_spread
+    position.value, position.half_spreads = value, half_spreads
     return True
 
 

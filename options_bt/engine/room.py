@@ -53,7 +53,7 @@ class Room(threading.local):
         return self.equity[: jobs * days].reshape(jobs, days)
 
 
-def address(array: NDArray[Any]) -> int:
+def address(array: Any) -> int:
     """Give where an array lies in memory."""
     found: int = array.ctypes.data
     return found
