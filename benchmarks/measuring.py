@@ -44,7 +44,8 @@ class Look(NamedTuple):
     whole : int
         What all of them held; what they share is divided among them. Zero where it was not looked at.
     below : int
-        What the processes below it had for themselves. Zero where it was not looked at.
+        What the processes below it had for themselves: without the files that they map, such as markets and libraries,
+        which lie in memory once. Zero where it was not looked at.
     """
 
     when: float
@@ -112,7 +113,8 @@ def observed(command: Sequence[str], folder: Path) -> Observed:
 
 def _full_look(process: psutil.Process, when: float) -> Look:
     own, *others = [each.memory_full_info() for each in (process, *process.children(recursive=True))]
-    return Look(when, own.rss, own.pss + sum(other.pss for other in others), sum(other.uss for other in others))
+    below = sum(other.rss - other.shared for other in others)
+    return Look(when, own.rss, own.pss + sum(other.pss for other in others), below)
 
 
 def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:
