@@ -37,7 +37,16 @@ def specs_of(**changes: Any) -> Sequence[JobSpec]:
 
 
 def parts(outcome: Outcome) -> list[bytes]:
-    arrays = (outcome.trades, outcome.equity, outcome.open_positions, outcome.margin, outcome.metrics)
+    trades = outcome.trades  # whole records have room for more legs, where anything may stand
+    arrays = (
+        trades.entry_day,
+        trades.exit_day,
+        trades.pnl,
+        outcome.equity,
+        outcome.open_positions,
+        outcome.margin,
+        outcome.metrics,
+    )
     return [np.ascontiguousarray(array).tobytes() for array in arrays]
 
 
