@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
@@ -18,7 +18,7 @@ from options_bt.runner.batch import Result
 from options_bt.runner.cluster import on_worker
 from options_bt.runner.cluster.markets import market_name, packed
 from options_bt.runner.cluster.members import Host, Member
-from options_bt.runner.executor import Finished, Lost
+from options_bt.runner.executor import Brought, Finished, Lost
 
 logger = logging.getLogger(__name__)
 
@@ -76,17 +76,17 @@ class Conversation:
     Parameters
     ----------
     client : distributed.Client
-    sent : Counter of Host
-        Where the bytes of markets that are sent to each host are counted.
+    brought : Brought
+        Where the markets that come to each host are counted.
 
     Attributes
     ----------
     news : SimpleQueue of News
     """
 
-    def __init__(self, client: Any, sent: Counter[Host]) -> None:
+    def __init__(self, client: Any, brought: Brought) -> None:
         self.news: SimpleQueue[News] = SimpleQueue()
-        self._sent = sent
+        self._brought = brought
         self._client = client
         self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
         self._locks: defaultdict[tuple[Host, str], asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -165,7 +165,8 @@ class Conversation:
                 if why := await self._call(member.address, on_worker.keep, market, sent):
                     raise _CannotKeepError(why)
         host, symbol = member.host[0], folder.parent.name
-        self._sent[member.host] += len(data)
+        self._brought.sent[host] += 1
+        self._brought.size[host] += len(data)
         extra = {"symbol": symbol, "host": host, "bytes": len(data)}
         logger.debug("%s: %d bytes sent to %s", symbol, len(data), host, extra=extra)
 
@@ -181,6 +182,7 @@ class Conversation:
             self._without_store[member.host] = self._loop.time() + _STORE_AGAIN_SECONDS
             return False
         if answer:
+            self._brought.stored[host] += 1
             logger.debug("%s has read %s from its store", host, market, extra={"host": host})
         return answer
 

@@ -44,7 +44,8 @@ def test_a_market_that_the_workers_lack_is_sent_once(task: Task, tmp_path: Path)
         for number in (1, 2):
             executor.submit(task)
             assert isinstance(until_one(executor), Finished), number
-        (size,) = executor.sent.values()
+        assert list(executor.brought.sent.values()) == [1]
+        (size,) = executor.brought.size.values()
         assert 0 < size < sum(path.stat().st_size for path in task.market.iterdir())
     finally:
         executor.close()
@@ -59,7 +60,7 @@ def test_a_market_in_the_store_of_the_workers_is_not_sent(
     try:
         executor.submit(task)
         assert isinstance(until_one(executor), Finished)
-        assert not executor.sent
+        assert (executor.brought.sent.total(), executor.brought.stored) == (0, {"127.0.0.1": 1})
     finally:
         executor.close()
 
@@ -74,7 +75,7 @@ def test_markets_are_sent_where_the_store_fails_which_is_said_once(
             folder = Path(shutil.copytree(task.market, tmp_path / "demo" / "market" / "SPY" / name))
             executor.submit(structs.replace(task, market=folder))
             assert isinstance(until_one(executor), Finished)
-        assert executor.sent
+        assert executor.brought.sent.total() == 2
     finally:
         executor.close()
     (said,) = [record.getMessage() for record in caplog.records if "store" in record.getMessage()]
