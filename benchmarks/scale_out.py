@@ -28,7 +28,7 @@ from options_bt.job.planner import Plan
 from options_bt.runner.batch import Task
 from options_bt.runner.cluster.connection import local_cluster
 from options_bt.runner.cluster.markets import packed
-from options_bt.runner.executor import Executor, Finished, Lost
+from options_bt.runner.executor import Brought, Executor, Finished, Lost
 from options_bt.runner.place import Scheduler, executor_at
 from options_bt.runner.run import run_job
 from options_bt.runner.schedule import Schedule
@@ -55,6 +55,11 @@ class Timed:
     def slots(self) -> int:
         """How many tasks run at once."""
         return self._executor.slots
+
+    @property
+    def brought(self) -> Brought:
+        """How markets came to other hosts."""
+        return self._executor.brought
 
     def submit(self, task: Task) -> None:
         """Start a task."""

@@ -71,7 +71,7 @@ def run(
     from options_bt.analysis.walk_forward_text import walk_forward_text
     from options_bt.report.after_run import report_of
     from options_bt.runner.run import run_job
-    from options_bt.runner.summary import times_text
+    from options_bt.runner.summary import brought_text, times_text
 
     summary = run_job(
         job,
@@ -106,7 +106,7 @@ def run(
         click.echo(data_text(opened.info))
         if sources := price_sources(opened.scan_results()):
             click.echo(price_sources_text(sources))
-        click.echo(f"{times_text(summary)}Results: {summary.path}/results.parquet")
+        click.echo(f"{times_text(summary)}{brought_text(summary)}Results: {summary.path}/results.parquet")
         text, written = report_of(opened)
         click.echo(text, err=not written)
     raise SystemExit(summary.exit_code)

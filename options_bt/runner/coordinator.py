@@ -18,7 +18,7 @@ from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.job.planner import Plan
 from options_bt.runner.batch import Batch, Result, Task
 from options_bt.runner.estimate import BYTES_PER_WORKER, estimated
-from options_bt.runner.executor import Executor, Finished
+from options_bt.runner.executor import Brought, Executor, Finished
 from options_bt.runner.folder import RunFolder
 from options_bt.runner.ledger import Ledger
 from options_bt.runner.live import Flight, Live
@@ -79,6 +79,8 @@ class Coordinator:
         Seconds spent on writing parts and ledger.
     working : float
         Seconds that workers spent on batches.
+    brought : Brought
+        How markets came to other hosts.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Coordinator:
         self._started = self._told = self._looked = 0.0
         self._free = free_memory()
         self._retried = self._count = 0
-        self.gave_up, self.writing, self.working = False, 0.0, 0.0
+        self.gave_up, self.writing, self.working, self.brought = False, 0.0, 0.0, Brought()
         self._markets = {market.symbol: market for market in markets}
         self._batches: dict[int, Batch] = {}
         self._best: tuple[float, str] | None = None
@@ -132,7 +134,7 @@ class Coordinator:
                 Progress(self._plan.job.name, len(self._plan), "job", done=done, shown=shown)
             )
             self._loop(schedule, executor, signals)
-            self.gave_up = schedule.gave_up
+            self.gave_up, self.brought = schedule.gave_up, executor.brought
         return signals[0] if signals and sum(self._ledger.counts()) < len(self._plan) else 0
 
     def _fitting(self, workers: int) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from options_bt.runner.batch import Result, Task
 
@@ -27,6 +30,26 @@ class Lost(NamedTuple):
     innocent: bool = False
 
 
+class Brought(Struct):
+    """How markets came to the hosts that lacked them, by host.
+
+    Attributes
+    ----------
+    sent, size : Counter of str
+        Markets that were sent there, and their bytes.
+    stored : Counter of str
+        Markets that the host read from its store.
+    """
+
+    sent: Counter[str] = field(default_factory=Counter)
+    size: Counter[str] = field(default_factory=Counter)
+    stored: Counter[str] = field(default_factory=Counter)
+
+    def plus(self, other: Brought) -> Brought:
+        """Give these markets and others."""
+        return Brought(self.sent + other.sent, self.size + other.size, self.stored + other.stored)
+
+
 class Executor(Protocol):
     """Runs tasks, one in each slot.
 
@@ -44,6 +67,11 @@ class Executor(Protocol):
     @property
     def place(self) -> str:
         """Where tasks run, as a phrase that follows "in"."""
+        ...
+
+    @property
+    def brought(self) -> Brought:
+        """How markets came to other hosts so far."""
         ...
 
     def submit(self, task: Task) -> None:

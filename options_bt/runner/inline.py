@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from options_bt.runner.batch import Task, run_batch
-from options_bt.runner.executor import Finished, Lost
+from options_bt.runner.executor import Brought, Finished, Lost
 
 
 class Inline:
@@ -14,6 +14,7 @@ class Inline:
     slots, place = 1, "this process"
 
     def __init__(self) -> None:
+        self.brought = Brought()
         self._tasks: deque[Task] = deque()
 
     def submit(self, task: Task) -> None:

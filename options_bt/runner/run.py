@@ -225,7 +225,8 @@ def _finish(
         coordinator = Coordinator(plan, folder, ledger, markets, pending, tables, make_executor, max_failures)
         stopped_by = coordinator.run(workers, shown)
         times = before.times.plus(time.monotonic() - began, coordinator.working, coordinator.writing)
-        return before._replace(stopped_by=stopped_by, gave_up=coordinator.gave_up, times=times)
+        brought = before.brought.plus(coordinator.brought)
+        return before._replace(stopped_by=stopped_by, gave_up=coordinator.gave_up, times=times, brought=brought)
 
     keeps_all = plan.job.run.kept(len(plan)) == len(plan)
     summary = run_pending(Summary(folder.path, len(plan), 0, 0), keeps_all)

@@ -36,7 +36,7 @@ def kept_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back; also from a process that is started meanwhile, until it calls `ignore_interrupts`."""
+    """Hold Ctrl-C back; also from a process that is started meanwhile, and for as long as it lives."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -52,5 +52,6 @@ def interrupts_held() -> Iterator[None]:
 def ignore_interrupts() -> None:
     """Leave Ctrl-C to the coordinator, in a worker where it was held back since before its imports."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ignoring is not enough: while polars collects, it answers Ctrl-C whatever the process has said.
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

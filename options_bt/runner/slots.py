@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from options_bt.runner.batch import Result, Task, run_batch
-from options_bt.runner.executor import Finished, Lost
+from options_bt.runner.executor import Brought, Finished, Lost
 from options_bt.runner.lean import without_blas
 from options_bt.runner.signals import ignore_interrupts, interrupts_held
 
@@ -36,7 +36,7 @@ class Slots:
     """
 
     def __init__(self, slots: int) -> None:
-        self.slots, self.place = slots, f"{slots} worker processes"
+        self.slots, self.place, self.brought = slots, f"{slots} worker processes", Brought()
         self._free = [_Worker() for _ in range(slots)]
         self._busy: dict[int, _Worker] = {}
 

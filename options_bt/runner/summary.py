@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from options_bt.errors import InputError
+from options_bt.runner.executor import Brought
+
+_HOSTS_NAMED = 8
 
 
 class Times(NamedTuple):
@@ -49,6 +52,8 @@ class Summary(NamedTuple):
         Whether it ended early because more jobs failed than is allowed.
     times : Times
         Where the time of this go went.
+    brought : Brought
+        How markets came to other hosts in this go.
     """
 
     path: Path
@@ -58,6 +63,7 @@ class Summary(NamedTuple):
     stopped_by: int = 0
     gave_up: bool = False
     times: Times = Times()
+    brought: Brought = Brought()
 
     @property
     def ended_early(self) -> bool:
@@ -79,6 +85,38 @@ def times_text(summary: Summary) -> str:
         f"Time: {times.pull:.1f} s pull, {times.build:.1f} s build, {times.backtests:.1f} s backtests "
         f"({times.work:.1f} s of work), {times.writing:.1f} s writing\n"
     )
+
+
+def brought_text(summary: Summary) -> str:
+    """Give a line that says how many markets each host was sent or has read from its store; nothing for none.
+
+    Examples
+    --------
+    >>> from collections import Counter
+    >>> brought = Brought(Counter({"10.0.0.11": 2}), Counter({"10.0.0.11": 3_140_000}), Counter({"10.0.0.12": 4}))
+    >>> print(brought_text(Summary(Path("runs/grid"), 60, 60, 0, brought=brought)), end="")
+    Markets: 10.0.0.11 was sent 2 (3.1 MB); 10.0.0.12 read 4 from its store
+    """
+    brought = summary.brought
+    hosts = sorted(brought.sent.keys() | brought.stored.keys())
+    if not hosts:
+        return ""
+    named = [_to_host(brought, host) for host in hosts] if len(hosts) <= _HOSTS_NAMED else _to_all(brought)
+    return f"Markets: {'; '.join(named)}\n"
+
+
+def _to_host(brought: Brought, host: str) -> str:
+    sent = f"was sent {brought.sent[host]} ({brought.size[host] / 1e6:.1f} MB)" if brought.sent[host] else ""
+    stored = f"read {brought.stored[host]} from its store" if brought.stored[host] else ""
+    return f"{host} {' and '.join(filter(None, (sent, stored)))}"
+
+
+def _to_all(brought: Brought) -> list[str]:
+    sent, size, stored = brought.sent, brought.size, brought.stored
+    most = max(size.values(), default=0) / 1e6
+    megabytes = f"{size.total() / 1e6:.1f} MB, {most:.1f} MB to one at most"
+    told = [f"{len(sent)} hosts were sent {sent.total()} ({megabytes})"] if sent else []
+    return told + ([f"{len(stored)} hosts read {stored.total()} from their store"] if stored else [])
 
 
 def failures_allowed(given: int | str | None, total: int) -> float:

@@ -21,7 +21,8 @@ import pytest
 
 PROGRAM = Path(sys.executable).parent / "options-bt"
 PORT = 8786
-SUBNET = f"10.77.{os.getpid() % 250}"
+_NUMBER = os.getpid() % 250
+SUBNET, LOOPBACK = f"10.77.{_NUMBER}", f"127.77.{_NUMBER}"
 _networks = count()
 QUICK = {
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s",
@@ -46,7 +47,7 @@ class Machine:
 
     def __init__(self, number: int, folder: Path, network: str | None) -> None:
         self.network = network
-        self.address = f"{SUBNET}.{number}" if network else f"127.0.0.{number}"
+        self.address = f"{SUBNET if network else LOOPBACK}.{number}"
         self.name = f"{network}-{number}" if network else ""
         self.cache = folder / f"cache-{number}"
         self.log = folder / f"machine-{number}.log"
@@ -127,9 +128,9 @@ class Machine:
 
 
 @contextmanager
-def machines(numbers: Sequence[int], folder: Path) -> Iterator[list[Machine]]:
-    """Give machines that reach each other and this process."""
-    network = _network()
+def machines(numbers: Sequence[int], folder: Path, *, apart: bool = True) -> Iterator[list[Machine]]:
+    """Give machines that reach each other and this process, in networks of their own where that is allowed."""
+    network = _network() if apart else None
     made: list[Machine] = []
     try:
         for number in numbers:
@@ -147,7 +148,8 @@ def _network() -> str | None:
     # Never the same twice: the kernel takes a while to let go of a name.
     name = f"obt{os.getpid() % 100_000}.{next(_networks)}"
     try:
-        _ip(f"link add {name} type bridge")
+        for command in (f"netns add {name}", f"netns del {name}", f"link add {name} type bridge"):
+            _ip(command)
     except (OSError, subprocess.CalledProcessError):
         return None
     _ip(f"addr add {SUBNET}.1/24 dev {name}")

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -115,6 +116,9 @@ def test_the_grid_is_that_of_a_local_run_and_each_market_travels_once_a_host(clu
     sent = [(entry["host"], entry["symbol"]) for entry in cluster.log("grid") if "bytes" in entry]
     assert len(sent) == len(set(sent)) >= 4
     assert {symbol for _, symbol in sent} == {"AAPL", "MSFT", "NVDA", "SPY"}
+    for host, count in Counter(host for host, _ in sent).items():
+        size = sum(entry["bytes"] for entry in cluster.log("grid") if entry.get("host") == host and "bytes" in entry)
+        assert f"{host} was sent {count} ({size / 1e6:.1f} MB)" in done.stdout
     again = cluster.run("grid-again")
     assert again.returncode == 0, again.stdout + again.stderr
     sent += [(entry["host"], entry["symbol"]) for entry in cluster.log("grid-again") if "bytes" in entry]

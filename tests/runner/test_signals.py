@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,24 @@ def test_workers_survive_ctrl_c_while_they_start(made: str, alive: str, said: st
     )
     assert (ended.returncode, ended.stdout.strip()) == (0, said), ended.stderr
     assert ended.stderr == ""
+
+
+COLLECTING = """
+from options_bt.runner.signals import ignore_interrupts
+
+ignore_interrupts()
+import polars as pl
+
+print("begun", flush=True)
+for _ in range(300):
+    pl.LazyFrame({"a": range(1000)}).sort("a", descending=True).collect()
+"""
+
+
+def test_a_worker_survives_ctrl_c_while_polars_collects() -> None:
+    worker = subprocess.Popen([sys.executable, "-c", COLLECTING], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert worker.stdout and worker.stdout.readline() == b"begun\n"
+    while worker.poll() is None:
+        worker.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+    assert (worker.returncode, worker.communicate()[1]) == (0, b"")

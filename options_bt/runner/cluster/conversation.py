@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
@@ -18,7 +18,7 @@ from options_bt.runner.batch import Result
 from options_bt.runner.cluster import on_worker
 from options_bt.runner.cluster.markets import market_name, packed
 from options_bt.runner.cluster.members import Host, Member
-from options_bt.runner.executor import Finished, Lost
+from options_bt.runner.executor import Brought, Finished, Lost
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ LOOK_SECONDS = 1.0
 DISCONNECTED = "the connection to the scheduler was lost"
 _SENT_AT_ONCE = 4
 _RESTART_SECONDS = 30
+_STORE_AGAIN_SECONDS = 60
 
 
 class Present(NamedTuple):
@@ -75,21 +76,22 @@ class Conversation:
     Parameters
     ----------
     client : distributed.Client
-    sent : Counter of Host
-        Where the bytes of markets that are sent to each host are counted.
+    brought : Brought
+        Where the markets that come to each host are counted.
 
     Attributes
     ----------
     news : SimpleQueue of News
     """
 
-    def __init__(self, client: Any, sent: Counter[Host]) -> None:
+    def __init__(self, client: Any, brought: Brought) -> None:
         self.news: SimpleQueue[News] = SimpleQueue()
-        self._sent = sent
+        self._brought = brought
         self._client = client
         self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
         self._locks: defaultdict[tuple[Host, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._sending = asyncio.Semaphore(_SENT_AT_ONCE)
+        self._without_store: dict[Host, float] = {}
         self._looking = self._start(self._look())
 
     def greet(self, address: str) -> None:
@@ -97,7 +99,7 @@ class Conversation:
         self._start(self._greet(address))
 
     def run(self, number: int, member: Member, folder: Path, task: bytes) -> Future[None]:
-        """Run a batch on a worker, which is sent the market if its host has it not; Finished or Lost follows."""
+        """Run a batch on a worker, whose host is brought the market if it lacks it; Finished or Lost follows."""
         return self._start(self._run(number, member, folder, task))
 
     def end(self, address: str) -> Future[None]:
@@ -153,18 +155,36 @@ class Conversation:
                 self.news.put(Lost(number, f"the worker {member.address} could not run it: {answer}"))
 
     async def _bring(self, member: Member, market: str, folder: Path) -> None:
-        """Send a market to a host that has it not; the batches of a host that ask for one wait for each other."""
+        """Bring a market to a host that lacks it; the batches of a host that ask for one wait for each other."""
         async with self._locks[member.host, market]:
-            if await self._call(member.address, on_worker.holds, market):
+            if await self._call(member.address, on_worker.holds, market) or await self._fetched(member, market):
                 return
             async with self._sending:
                 data = await asyncio.to_thread(packed, folder)
                 (sent,) = await self._client.scatter([data], workers=[member.address], hash=False)
                 if why := await self._call(member.address, on_worker.keep, market, sent):
                     raise _CannotKeepError(why)
-        self._sent[member.host] += len(data)
-        extra = {"symbol": folder.parent.name, "host": member.host[0], "bytes": len(data)}
-        logger.debug("%s: %d bytes sent to %s", folder.parent.name, len(data), member.host[0], extra=extra)
+        host, symbol = member.host[0], folder.parent.name
+        self._brought.sent[host] += 1
+        self._brought.size[host] += len(data)
+        extra = {"symbol": symbol, "host": host, "bytes": len(data)}
+        logger.debug("%s: %d bytes sent to %s", symbol, len(data), host, extra=extra)
+
+    async def _fetched(self, member: Member, market: str) -> bool:
+        """Have a host read a market from its store; one that cannot be read is left alone for a while."""
+        if self._loop.time() < self._without_store.get(member.host, 0.0):
+            return False
+        host = member.host[0]
+        answer: bool | str = await self._call(member.address, on_worker.fetch, market)
+        if isinstance(answer, str):
+            level = logging.DEBUG if member.host in self._without_store else logging.WARNING
+            logger.log(level, "%s: %s; markets are sent there instead", host, answer)
+            self._without_store[member.host] = self._loop.time() + _STORE_AGAIN_SECONDS
+            return False
+        if answer:
+            self._brought.stored[host] += 1
+            logger.debug("%s has read %s from its store", host, market, extra={"host": host})
+        return answer
 
     async def _end(self, address: str) -> None:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import pickle
 import time
-from collections import Counter
 from collections.abc import Collection
 from concurrent.futures import Future
 from contextlib import suppress
@@ -30,7 +29,7 @@ from options_bt.runner.cluster.conversation import (
 from options_bt.runner.cluster.members import Host, Member, Members
 from options_bt.runner.cluster.on_worker import Hello
 from options_bt.runner.cluster.versions import differing
-from options_bt.runner.executor import Finished, Lost
+from options_bt.runner.executor import Brought, Finished, Lost
 from options_bt.runner.place import Scheduler
 
 logger = logging.getLogger(__name__)
@@ -63,8 +62,7 @@ class Dask:
     ----------
     slots : int
         How many workers there were when `wait` ended.
-    sent : Counter of Host
-        Bytes of markets that were sent to each host.
+    brought : Brought
     """
 
     def __init__(self, scheduler: Scheduler | None, workers: int, cache: Path) -> None:
@@ -73,7 +71,7 @@ class Dask:
         self._members = Members()
         self._flights: dict[int, _Flight] = {}
         self._alone, self._gone_since = False, 0.0
-        self.sent: Counter[Host] = Counter()
+        self.brought = Brought()
         self._connect()
         try:
             self._await(1 if scheduler else workers)
@@ -119,15 +117,13 @@ class Dask:
             for ended in ending:
                 with suppress(Exception):  # what cannot be reached cannot be ended
                     ended.result(_GREETING_SECONDS)
-        if self.sent:
-            logger.info("Markets: %.1f MB sent to %d hosts", sum(self.sent.values()) / 1e6, len(self.sent))
         self._client.close()
         if self._cluster:
             self._cluster.close()
 
     def _connect(self) -> None:
         self._client = connected(self._scheduler) if self._scheduler else self._cluster.get_client()
-        self._conversation = Conversation(self._client, self.sent)
+        self._conversation = Conversation(self._client, self.brought)
 
     def _await(self, workers: int) -> None:
         """Wait until so many workers are here, and all that came so far have said who they are."""

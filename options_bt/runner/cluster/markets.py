@@ -6,7 +6,6 @@ bits, on every host.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -16,10 +15,9 @@ from filelock import FileLock
 from options_bt.data.cache import cache_folder
 from options_bt.data.market import damaged_files
 from options_bt.errors import StorageError
+from options_bt.runner.cluster.store import stored
 from options_bt.storage import new_folder, storage_errors
 
-STORE = "OPTIONS_BT_STORE"
-"""The variable that names a cache which workers can read from wherever they are, as a URL for fsspec."""
 _NAME_PARTS = 4
 
 
@@ -48,16 +46,29 @@ def packed(folder: Path) -> bytes:
 
 
 def held(name: str) -> Path | None:
-    """Give the folder of a market in this host's cache, brought from the shared store where there is one; else None."""
+    """Give the folder of a market in this host's cache; None where it is not there, or damaged."""
     folder = cache_folder() / name
-    if not damaged_files(folder):
-        return folder
-    store = os.environ.get(STORE)
-    if store:
-        with _locked(folder):
-            if damaged_files(folder):
-                _fetch(f"{store.rstrip('/')}/{name}", folder)
     return None if damaged_files(folder) else folder
+
+
+def fetched(name: str) -> bool:
+    """Bring a market from the store into this host's cache; give whether it was there.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read.
+    StorageError
+        When the disk refuses, or the market in the store is damaged.
+    """
+    files = stored(name)
+    if files is None:
+        return False
+    folder = cache_folder() / name
+    with _locked(folder):
+        if damaged_files(folder):
+            _write(files, folder, "the market in the store is damaged")
+    return True
 
 
 def keep(name: str, market: bytes) -> None:
@@ -73,27 +84,16 @@ def keep(name: str, market: bytes) -> None:
         if damaged_files(folder):
             size, compressed = msgspec.msgpack.decode(market, type=tuple[int, bytes])
             whole = pa.decompress(compressed, decompressed_size=size, codec="zstd", asbytes=True)
-            _write(msgspec.msgpack.decode(whole, type=dict[str, bytes]), folder)
+            files = msgspec.msgpack.decode(whole, type=dict[str, bytes])
+            _write(files, folder, "the market that came is not the one that was sent; run again")
 
 
-def _fetch(url: str, folder: Path) -> None:
-    """Bring a market from a store; nothing where the store does not have it."""
-    import fsspec
-
-    filesystem, path = fsspec.core.url_to_fs(url)
-    try:
-        files = {Path(file).name: filesystem.cat_file(file) for file in filesystem.ls(path, detail=False)}
-    except FileNotFoundError:
-        return
-    _write(files, folder)
-
-
-def _write(files: dict[str, bytes], folder: Path) -> None:
+def _write(files: dict[str, bytes], folder: Path, damage: str) -> None:
     with new_folder(folder) as temporary:
         for name, content in files.items():
             (temporary / Path(name).name).write_bytes(content)
         if damaged_files(temporary, to_the_bit=True):
-            raise StorageError(f"{folder}: the market that came is not the one that was sent; run again")
+            raise StorageError(f"{folder}: {damage}")
 
 
 def _locked(folder: Path) -> FileLock:

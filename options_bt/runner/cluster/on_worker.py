@@ -50,6 +50,14 @@ def holds(market: str) -> bool:
     return markets.held(market) is not None
 
 
+def fetch(market: str) -> bool | str:
+    """Bring a market from this host's store; give whether it has it, or why it cannot be read."""
+    try:
+        return markets.fetched(market)
+    except OptionsBtError as error:
+        return str(error)
+
+
 def keep(market: str, data: bytes) -> str:
     """Keep a market; give why that cannot be done, or nothing."""
     try:

@@ -14,7 +14,7 @@ from distributed import Nanny
 
 from options_bt.errors import InputError
 from options_bt.runner.cluster.connection import checked, security_of, worker_environment
-from options_bt.runner.cluster.markets import STORE
+from options_bt.runner.cluster.store import STORE, require_store
 from options_bt.runner.estimate import core_count
 from options_bt.runner.place import Scheduler
 
@@ -51,10 +51,12 @@ def start_workers(
     Raises
     ------
     InputError
-        When the scheduler is not named as it should be.
+        When the scheduler is not named as it should be, or nothing here reads such a store.
     """
     if not scheduler.address and not scheduler.file:
         raise InputError("no scheduler was named; give its address, as tcp://10.0.0.1:8786, or --scheduler-file")
+    if store:
+        require_store(store)
     os.environ |= worker_environment(cache) | ({STORE: store} if store else {})
     settings: dict[str, Any] = {
         "memory_limit": memory_limit or "auto",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from options_bt.data.cache import Cache
 from options_bt.data.prepare import prepared, pull
@@ -41,11 +44,42 @@ def test_a_market_that_the_workers_lack_is_sent_once(task: Task, tmp_path: Path)
         for number in (1, 2):
             executor.submit(task)
             assert isinstance(until_one(executor), Finished), number
-        (size,) = executor.sent.values()
+        assert list(executor.brought.sent.values()) == [1]
+        (size,) = executor.brought.size.values()
         assert 0 < size < sum(path.stat().st_size for path in task.market.iterdir())
     finally:
         executor.close()
     assert [path.parent.name for path in (tmp_path / "away").rglob("market.json")] == [task.market.name]
+
+
+def test_a_market_in_the_store_of_the_workers_is_not_sent(
+    task: Task, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPTIONS_BT_STORE", str(cache))
+    executor = Dask(None, 1, tmp_path / "away")
+    try:
+        executor.submit(task)
+        assert isinstance(until_one(executor), Finished)
+        assert (executor.brought.sent.total(), executor.brought.stored) == (0, {"127.0.0.1": 1})
+    finally:
+        executor.close()
+
+
+def test_markets_are_sent_where_the_store_fails_which_is_said_once(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OPTIONS_BT_STORE", str(tmp_path / "nowhere"))
+    executor = Dask(None, 1, tmp_path / "away")
+    try:
+        for name in ("one", "another"):
+            folder = Path(shutil.copytree(task.market, tmp_path / "demo" / "market" / "SPY" / name))
+            executor.submit(structs.replace(task, market=folder))
+            assert isinstance(until_one(executor), Finished)
+        assert executor.brought.sent.total() == 2
+    finally:
+        executor.close()
+    (said,) = [record.getMessage() for record in caplog.records if "store" in record.getMessage()]
+    assert re.search(r"the store .*nowhere cannot be read: FileNotFoundError: .*; markets are sent there instead", said)
 
 
 def test_workers_that_cannot_keep_a_market_are_not_used(task: Task, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from options_bt.data.market import save_market
 from options_bt.errors import StorageError
-from options_bt.runner.cluster.markets import held, keep, market_name, packed
+from options_bt.runner.cluster.markets import fetched, held, keep, market_name, packed
 from tests.markets import random_market
 from tests.small_run import contents
 
@@ -72,14 +72,25 @@ def test_a_market_that_changed_on_its_way_is_refused(market: Path) -> None:
     assert held(NAME) is None
 
 
-def test_a_store_is_read_before_a_market_is_asked_for(
+def test_a_market_of_the_store_comes_into_the_cache(
     market: Path, workers_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPTIONS_BT_STORE", f"file://{tmp_path}/home/")
-    kept = held(NAME)
-    assert kept == workers_cache / NAME
-    assert contents(kept) == contents(market)
-    assert held("demo/market/TEST/another-2") is None
+    assert held(NAME) is None
+    assert fetched(NAME)
+    assert held(NAME) == workers_cache / NAME
+    assert contents(workers_cache / NAME) == contents(market)
+    assert not fetched("demo/market/TEST/another-2")
+
+
+def test_a_damaged_market_of_the_store_is_not_taken(
+    market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPTIONS_BT_STORE", f"{tmp_path}/home")
+    cut_short(market / "quotes.npy")
+    with pytest.raises(StorageError, match="the market in the store is damaged"):
+        fetched(NAME)
+    assert held(NAME) is None
 
 
 def test_a_cache_on_a_shared_disk_needs_nothing(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
