@@ -145,10 +145,10 @@ def test_an_idle_wait_gives_nothing(executor: Executor) -> None:
     assert executor.wait(0.01) == []
 
 
-def until_whole(executor: Executor) -> None:
+def until_whole(executor: Executor, workers: int = 2) -> None:
     """Wait for the replacement of a worker."""
     for _ in range(600):
-        if executor.slots == 2:
+        if executor.slots == workers:
             return
         assert executor.wait(0.1) == []
     raise AssertionError("the worker was not replaced")

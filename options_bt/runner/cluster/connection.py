@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dask
 import distributed
 from distributed import Client, LocalCluster
 from distributed.comm.addressing import parse_address
@@ -25,6 +26,7 @@ from options_bt.runner.signals import interrupts_held
 from options_bt.runner.slots import ONE_THREAD
 
 _CONNECT_SECONDS = 10
+_FOR_EVER = "1000 days"
 
 
 def connected(scheduler: Scheduler) -> Any:
@@ -103,18 +105,24 @@ def security_of(scheduler: Scheduler) -> Security | None:
     return Security(require_encryption=True, **given) if given else None
 
 
-def local_cluster(workers: int, cache: Path) -> Any:
-    """Give a new cluster of worker processes on this machine."""
-    with _quiet(), interrupts_held():
-        return LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address="127.0.0.1:0",
-            silence_logs=50,
-            preload=["options_bt.runner.cluster.local_worker"],
-            env=worker_environment(cache),
-        )
+@contextmanager
+def local_cluster(workers: int, cache: Path) -> Iterator[Any]:
+    """Give a new cluster of worker processes on this machine, which ends with the block."""
+    # So long after a worker died Dask looks whether it was replaced, and lets go of it for ever if not: also of one that
+    # was replaced in time and has died again just now.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": _FOR_EVER}):
+        with _quiet(), interrupts_held():
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=50,
+                preload=["options_bt.runner.cluster.local_worker"],
+                env=worker_environment(cache),
+            )
+        with cluster:
+            yield cluster
 
 
 def worker_environment(cache: Path) -> dict[str, str]:

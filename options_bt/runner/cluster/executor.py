@@ -7,7 +7,7 @@ import pickle
 import time
 from collections.abc import Collection
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import Empty
 from typing import Any, NamedTuple
@@ -67,7 +67,8 @@ class Dask:
 
     def __init__(self, scheduler: Scheduler | None, workers: int, cache: Path) -> None:
         self._scheduler = scheduler
-        self._cluster: Any = None if scheduler else local_cluster(workers, cache)
+        self._local = ExitStack()
+        self._cluster: Any = None if scheduler else self._local.enter_context(local_cluster(workers, cache))
         self._members = Members()
         self._flights: dict[int, _Flight] = {}
         self._alone, self._gone_since = False, 0.0
@@ -118,8 +119,7 @@ class Dask:
                 with suppress(Exception):  # what cannot be reached cannot be ended
                     ended.result(_GREETING_SECONDS)
         self._client.close()
-        if self._cluster:
-            self._cluster.close()
+        self._local.close()
 
     def _connect(self) -> None:
         self._client = connected(self._scheduler) if self._scheduler else self._cluster.get_client()

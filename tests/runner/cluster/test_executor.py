@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import dask
 import pytest
 from msgspec import structs
 
@@ -18,6 +19,7 @@ from options_bt.job.schema import JobFile
 from options_bt.runner.batch import Batch, Task
 from options_bt.runner.cluster.executor import Dask
 from options_bt.runner.executor import Finished, Lost
+from tests.runner.test_executors import until_whole
 
 
 @pytest.fixture
@@ -91,3 +93,17 @@ def test_workers_that_cannot_keep_a_market_are_not_used(task: Task, tmp_path: Pa
             until_one(executor)
     finally:
         executor.close()
+
+
+def test_a_worker_that_was_replaced_is_not_let_go_of(task: Task, cache: Path) -> None:
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}):  # before any can be replaced
+        executor = Dask(None, 1, cache)
+        try:
+            executor.submit(structs.replace(task, batch=structs.replace(task.batch, positions=(12,) * 50_000)))
+            executor.kill(1)
+            assert isinstance(until_one(executor), Lost)
+            until_whole(executor, 1)
+            executor.submit(task)
+            assert isinstance(until_one(executor), Finished)
+        finally:
+            executor.close()
