@@ -108,8 +108,8 @@ def security_of(scheduler: Scheduler) -> Security | None:
 @contextmanager
 def local_cluster(workers: int, cache: Path) -> Iterator[Any]:
     """Give a new cluster of worker processes on this machine, which ends with the block."""
-    # So long after a worker died Dask looks whether it was replaced, and lets go of it for ever if not: also of one that
-    # was replaced in time and has died again just now.
+    # So long after a worker died Dask looks whether it was replaced, and lets go of it for ever if not: also of one
+    # that was replaced in time and has died again just now.
     with dask.config.set({"distributed.deploy.lost-worker-timeout": _FOR_EVER}):
         with _quiet(), interrupts_held():
             cluster = LocalCluster(
