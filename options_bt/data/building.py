@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from options_bt.data.black_scholes import DAYS_PER_YEAR, implied_volatilities
+from options_bt.data.black_scholes import DAYS_PER_YEAR
 from options_bt.data.cleaning import cleaned
 from options_bt.data.closes import Closes, Splits, day_numbers, read_splits
+from options_bt.data.implied import implied_volatilities
 from options_bt.data.links import next_rows
 from options_bt.data.market import (
     ACTION,

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from options_bt.storage import new_folder
 
-MARKET_FORMAT = 3
+MARKET_FORMAT = 4
 """Raised whenever the arrays change; markets of another format are built again."""
 
 
