@@ -62,14 +62,14 @@ def implied_volatilities(
     return volatility, vega
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True)
 def _time_value(right: int, price: float, spot: float, strike: float, years: float) -> float:
     """Give the time value: without interest, what the option of this strike that is out of the money is worth."""
     value = price - max(spot - strike if right == CALL else strike - spot, 0.0)
     return value if (years > 0) & (value > SMALLEST_PRICE) & (value < min(spot, strike)) else nan
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True)
 def _implied(value: float, spot: float, strike: float, years: float, steps: int) -> tuple[float, float]:
     """Give volatility and vega after so many steps; NaN unless the last one was small.
 
@@ -95,7 +95,7 @@ def _implied(value: float, spot: float, strike: float, years: float, steps: int)
     return s / root if settled else nan, unit * root * _density(x, s) if settled else nan
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True)
 def _start(ratio: float, x: float, price: float) -> float:
     """Give about the s of a price, from how far out of the money it is for one dollar of it.
 
@@ -109,12 +109,12 @@ def _start(ratio: float, x: float, price: float) -> float:
     return s * (1 + s * s / 24) / (1 + x * x / 24)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True)
 def _density(x: float, s: float) -> float:
     return _exp(-((x / s) ** 2) / 2 - s * s / 8) / sqrt(2 * pi)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True)
 def _mills(y: float) -> float:
     """Give the normal tail beyond y over the density at y, for positive y.
 
@@ -130,7 +130,7 @@ def _mills(y: float) -> float:
     return (1.2533141373155003 + y * above) / (1 + y * below)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True)
 def _exp(a: float) -> float:
     """Give e**a for a up to 0: two to a whole power, which is bits of the number, times a Taylor series."""
     a = max(a, -700.0)
@@ -145,7 +145,7 @@ def _exp(a: float) -> float:
     return (1 + r * tail) * np.int64(power).view(np.float64)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(error_model="numpy", forceinline=True)
 def _log(a: float) -> float:
     """Give the natural logarithm of a positive number: that of its power of two, and the series of atanh."""
     bits = np.float64(a).view(np.int64)
