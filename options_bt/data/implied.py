@@ -11,7 +11,7 @@ same way, so that the results are the same to the last bit wherever and however 
 
 from __future__ import annotations
 
-from math import nan, pi, sqrt
+from math import isnan, nan, pi, sqrt
 
 import numpy as np
 from numba import njit
@@ -56,9 +56,10 @@ def implied_volatilities(
         value = _time_value(right[row], price[row], spot[row], strike[row], years[row])
         volatility[row], vega[row] = _implied(value, spot[row], strike[row], years[row], 1)
     for row in range(len(price)):
-        value = _time_value(right[row], price[row], spot[row], strike[row], years[row])
-        if value > 0 and not volatility[row] > 0:
-            volatility[row], vega[row] = _implied(value, spot[row], strike[row], years[row], _STEPS)
+        if isnan(volatility[row]):
+            value = _time_value(right[row], price[row], spot[row], strike[row], years[row])
+            if not isnan(value):
+                volatility[row], vega[row] = _implied(value, spot[row], strike[row], years[row], _STEPS)
     return volatility, vega
 
 
@@ -76,23 +77,28 @@ def _implied(value: float, spot: float, strike: float, years: float, steps: int)
     Householder's method of the fourth order (Jaeckel 2015, *Let's be rational*), from what Bachelier's model has for a
     volatility, as Black and Scholes's to the first order (Hagan & Woodward 1999, *Equivalent Black volatilities*).
     """
-    unit = sqrt(spot * strike)
-    x, price, limit = abs(_log(spot / strike)), value / unit, min(spot, strike) / unit
+    unit = 1 / sqrt(spot * strike)
+    x, price = abs(_log(spot / strike)), value * unit
     s = _start(max(abs(spot - strike), 1e-6 * value) / value, x, price)
     step = s
     for _ in range(steps):
-        density, inner = _density(x, s), x / s - s / 2
-        near = density * _mills(abs(inner))
-        miss = (price - ((limit - near if inner < 0 else near) - density * _mills(x / s + s / 2))) / density
-        second = (x / s) ** 2 / s - s / 4
-        third = second * second - 3 * (x / s) ** 2 / (s * s) - 0.25
-        step = miss * (1 + second * miss / 2) / (1 + miss * (second + third * miss / 6))
+        inverse = 1 / s
+        z = x * inverse
+        inner, outer = z - s / 2, z + s / 2
+        # M(-y) is 1 / n(y) - M(y).
+        sign, least = (-1.0, min(spot, strike) * unit) if inner < 0 else (1.0, 0.0)
+        (above, below), (above_outer, below_outer) = _mills(abs(inner)), _mills(outer)
+        mills = (sign * above * below_outer - above_outer * below) / (below * below_outer)
+        miss = (price - least) / _density(z, s) - mills
+        second = z * z * inverse - s / 4
+        third = second * second - 3 * (z * inverse) ** 2 - 0.25
+        step = miss * (1 + miss * second / 2) / (1 + miss * (second + miss * third * (1 / 6)))
         s += step
         if abs(step) <= _PRECISION * s:
             break
     root = sqrt(years)
     settled = abs(step) <= _PRECISION * s
-    return s / root if settled else nan, unit * root * _density(x, s) if settled else nan
+    return s / root if settled else nan, root / unit * _density(x / s, s) if settled else nan
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -106,28 +112,31 @@ def _start(ratio: float, x: float, price: float) -> float:
     above = 0.39894802 + w * (0.045733185 + w * (0.0071743985 + w * 7.4119615e-05))
     below = 1 + w * (0.1147783 + w * (0.021519285 + w * (0.00074008331 + w * 1.4793557e-06)))
     s = ratio * price * below / (w * above)
-    return s * (1 + s * s / 24) / (1 + x * x / 24)
+    return s * (24 + s * s) / (24 + x * x)
 
 
 @njit(error_model="numpy", forceinline=True)
-def _density(x: float, s: float) -> float:
-    return _exp(-((x / s) ** 2) / 2 - s * s / 8) / sqrt(2 * pi)
+def _density(z: float, s: float) -> float:
+    return _exp(-z * z / 2 - s * s / 8) * (1 / sqrt(2 * pi))
 
 
 @njit(error_model="numpy", forceinline=True)
-def _mills(y: float) -> float:
-    """Give the normal tail beyond y over the density at y, for positive y.
+def _mills(y: float) -> tuple[float, float]:
+    """Give the normal tail beyond y over the density at y, for positive y, as a fraction.
 
     The coefficients, of reweighted least squares at Chebyshev's points in 60 digits, are off by 1e-16 of it for y to 9,
     and by 1e-9 for y to 40, where the tail is below any price.
     """
-    above = 0.00026605652712931245 + y * 1.0277067916286535e-05
-    above = 0.12915210998259452 + y * (0.025111434384058936 + y * (0.0032880311080088977 + y * above))
-    above = 1.6648076391877886 + y * (1.1023454002662385 + y * (0.45833897376389127 + y * above))
-    below = 0.003298307610270845 + y * (0.00026605654078066973 + y * 1.0277067759114351e-05)
-    below = 0.4829223529517492 + y * (0.13241930528018162 + y * (0.02537750582857337 + y * below))
-    below = 2.1262088728174717 + y * (2.076013608207523 + y * (1.224977880645916 + y * below))
-    return (1.2533141373155003 + y * above) / (1 + y * below)
+    q = y * y
+    above = 0.12915210998259452 + q * (0.0032880311080088977 + q * 1.0277067916286535e-05)
+    above = 1.2533141373155003 + q * (1.1023454002662385 + q * above)
+    above_odd = 0.45833897376389127 + q * (0.025111434384058936 + q * 0.00026605652712931245)
+    above_odd = 1.6648076391877886 + q * above_odd
+    below = 0.4829223529517492 + q * (0.02537750582857337 + q * 0.00026605654078066973)
+    below = 1 + q * (2.076013608207523 + q * below)
+    below_odd = 0.13241930528018162 + q * (0.003298307610270845 + q * 1.0277067759114351e-05)
+    below_odd = 2.1262088728174717 + q * (1.224977880645916 + q * below_odd)
+    return above + y * above_odd, below + y * below_odd
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -137,12 +146,13 @@ def _exp(a: float) -> float:
     shifted = a * 1.4426950408889634 + 6755399441055744.0  # 1.5 * 2**52: the whole number is in its last bits
     whole = shifted - 6755399441055744.0
     r = a - whole * 0.693147180369123816490 - whole * 1.90821492927058770002e-10  # ln 2 in two parts
-    tail = 1 / 39916800 + r * (1 / 479001600 + r / 6227020800)
-    tail = 1 / 40320 + r * (1 / 362880 + r * (1 / 3628800 + r * tail))
-    tail = 1 / 120 + r * (1 / 720 + r * (1 / 5040 + r * tail))
-    tail = 1 + r * (1 / 2 + r * (1 / 6 + r * (1 / 24 + r * tail)))
+    q = r * r
+    even = 1 / 40320 + q * (1 / 3628800 + q * (1 / 479001600))
+    even = 1 / 2 + q * (1 / 24 + q * (1 / 720 + q * even))
+    odd = 1 / 362880 + q * (1 / 39916800 + q * (1 / 6227020800))
+    odd = 1 / 6 + q * (1 / 120 + q * (1 / 5040 + q * odd))
     power = (np.float64(shifted).view(np.int64) + 1023) << 52
-    return (1 + r * tail) * np.int64(power).view(np.float64)
+    return (1 + (r + q * (even + r * odd))) * np.int64(power).view(np.float64)
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -153,7 +163,7 @@ def _log(a: float) -> float:
     rest = np.int64(bits - (whole << 52)).view(np.float64)
     f = (rest - 1) / (rest + 1)
     q = f * f
-    tail = 1 / 17 + q * (1 / 19 + q * (1 / 21 + q / 23))
-    tail = 1 / 9 + q * (1 / 11 + q * (1 / 13 + q * (1 / 15 + q * tail)))
-    tail = 1 / 3 + q * (1 / 5 + q * (1 / 7 + q * tail))
-    return whole * 0.693147180559945309 + 2 * f * (1 + q * tail)
+    p = q * q
+    even = 1 / 3 + p * (1 / 7 + p * (1 / 11 + p * (1 / 15 + p * (1 / 19 + p * (1 / 23)))))
+    odd = 1 / 5 + p * (1 / 9 + p * (1 / 13 + p * (1 / 17 + p * (1 / 21))))
+    return whole * 0.693147180559945309 + 2 * f * (1 + q * (even + q * odd))
