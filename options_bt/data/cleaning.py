@@ -89,13 +89,13 @@ def judged(chain: pl.DataFrame) -> pl.DataFrame:
     -------
     polars.DataFrame
         `faulty` tells of every reason but the last; `cents` is the strike in whole cents; `right` is 0 for puts and 1
-        for calls; `delta` is null where it cannot choose a leg.
+        for calls; `delta` is NaN where it cannot choose a leg.
     """
     is_put = pl.col("right") == "put"
     usable = pl.col("delta").is_between(-1, 1) & ((pl.col("delta") < 0) == is_put) & (pl.col("delta") != 0)
     return _with_cents(chain).with_columns(
         pl.any_horizontal(_checks()).alias("faulty"),
-        pl.when(usable).then("delta"),
+        pl.when(usable).then("delta").otherwise(np.nan).alias("delta"),
         is_put.not_().cast(pl.Int8).alias("right"),
     )
 
@@ -127,10 +127,11 @@ def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     Returns
     -------
     quotes : polars.DataFrame
-        With the columns of `judged`, sorted by date, expiration, right (puts first) and strike.
+        With the columns of `judged`, sorted by date, expiration, right (puts first) and strike; `delta` is null
+        where it cannot choose a leg.
     counts : dict of str to int
         Every reason, also those that never held.
     """
     rows = judged(chain)
     kept = sorted_rows(rows)
-    return rows[kept], dropped(rows, len(kept))
+    return rows[kept].with_columns(pl.col("delta").fill_nan(None)), dropped(rows, len(kept))

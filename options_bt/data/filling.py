@@ -19,7 +19,7 @@ from options_bt.data.market import IMPLIED, QUOTE, Records
 from options_bt.data.ordering import Groups, Ordered
 
 Floats = NDArray[np.float64]
-_PART = 10_000
+_PART = 20_000
 """Quotes that a thread takes in one go."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +55,7 @@ class Ordered(NamedTuple):
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Give a column of `rows`; NaN where it is null."""
-        return _fixed(self.rows[name].fill_null(np.nan).to_numpy())
+        return _whole(self.rows[name].fill_null(np.nan))
 
     def quotes(self) -> pl.DataFrame:
         """Give the quotes that survive."""
@@ -69,65 +68,89 @@ def ordered(chain: pl.DataFrame) -> Ordered:
     What the cache gives is sorted, but for calls before puts and what cleaning drops: that takes no sort.
     """
     rows = judged(chain)
-    placed = _placed(*_keys(rows))
-    if placed is None:
+    keys, room = _keys(rows), _room(rows.height)
+    count, groups = _place(keys, room)
+    order = room.order[:count]
+    if count < 0:
         order = sorted_rows(rows)
-        placed = _placed(*_keys(rows[order]))
-        assert placed is not None
-        placed = (order, *placed[1:])
-    order, cents, bounds = placed
-    first = rows.select("date", "expiration")[order[bounds[0]]]
-    date, expiration = (_fixed(first[name].cast(pl.Int32).to_numpy()) for name in ("date", "expiration"))
-    return Ordered(rows, _fixed(order), cents, Groups(date, expiration, *bounds), dropped(rows, len(order)))
+        keys = _keys(rows[order])
+        count, groups = _place(keys, room)
+    first = room.order[room.bounds[0, :groups]]
+    found = Groups(_fixed(keys.date[first]), _fixed(keys.expiration[first]), *room.bounds[:, :groups].copy())
+    return Ordered(rows, _fixed(order), room.cents[:count], found, dropped(rows, count))
 
 
-def _keys(rows: pl.DataFrame) -> Iterator[NDArray[Any]]:
-    """Give what `_placed` takes of rows."""
+class _Keys(NamedTuple):
+    """What orders rows."""
+
+    faulty: NDArray[np.bool_]
+    date: Days
+    expiration: Days
+    right: NDArray[np.int8]
+    cents: NDArray[np.int64]
+
+
+class _Room(NamedTuple):
+    """Room for the order of rows, their strikes in it, and the bounds of the groups."""
+
+    order: NDArray[np.uint32]
+    cents: NDArray[np.int64]
+    bounds: Places
+
+
+def _keys(rows: pl.DataFrame) -> _Keys:
     days = pl.col("date", "expiration").cast(pl.Int32)
     keys = rows.select("faulty", days, "right", "cents").with_columns(
         pl.col("date", "expiration", "right").fill_null(0)
     )
-    return (_fixed(column.to_numpy()) for column in keys.iter_columns())
+    return _Keys(*map(_whole, keys.iter_columns()))
+
+
+def _room(rows: int) -> _Room:
+    return _Room(np.empty(rows, np.uint32), np.empty(rows, np.int64), np.empty((3, rows), np.int64))
+
+
+def _whole(column: pl.Series) -> NDArray[Any]:
+    """Give a column in one piece, in numpy's memory, whose pages are large."""
+    return _fixed(np.concatenate([part.to_numpy() for part in column.get_chunks()]))
 
 
 def _fixed(array: NDArray[Any]) -> NDArray[Any]:
-    """Give an array to read: polars gives some to be written to, and numba compiles once for either."""
+    """Give an array to be read: numba compiles once for those, and once for others."""
     fixed = array.view()
     fixed.flags.writeable = False
     return fixed
 
 
 @njit(cache=True, nogil=True)
-def _placed(
-    faulty: NDArray[np.bool_], date: Days, expiration: Days, right: NDArray[np.int8], cents: NDArray[np.int64]
-) -> tuple[NDArray[np.uint32], NDArray[np.int64], Places] | None:
-    """Give order, strikes and bounds of rows that are sorted by date and expiration, and each right by strike.
+def _place(keys: _Keys, room: _Room) -> tuple[int, int]:
+    """Order rows that are sorted by date and expiration, and each right by strike; give how many rows and groups.
 
-    None where they are not, or a contract comes twice.
+    -1 rows where they are not, or a contract comes twice.
     """
-    order, strikes = np.empty(len(date), np.uint32), np.empty(len(date), np.int64)
-    bounds = np.empty((3, len(date)), np.int64)
-    count = begun = end = 0
+    faulty, date, expiration, right, cents = keys
+    order, strikes, bounds = room
+    count = groups = end = 0
     before = (0, 0)
     while end < len(date):
-        start, calls = end, begun
+        start, calls = end, count
         while end < len(date) and date[end] == date[start] and expiration[end] == expiration[start]:
             calls += (right[end] == 0) & ~faulty[end]
             end += 1
-        put, call = begun, calls
+        put, call = count, calls
         for row in range(start, end):
             if faulty[row]:
                 continue
             place = put if right[row] == 0 else call
-            if place != begun and place != calls and strikes[place - 1] >= cents[row]:
-                return None
+            if place != count and place != calls and strikes[place - 1] >= cents[row]:
+                return -1, 0
             order[place], strikes[place] = row, cents[row]
             put, call = put + (right[row] == 0), call + (right[row] != 0)
-        if call == begun:
+        if call == count:
             continue
-        if count and (date[start], expiration[start]) <= before:
-            return None
+        if groups and (date[start], expiration[start]) <= before:
+            return -1, 0
         before = (date[start], expiration[start])
-        bounds[0, count], bounds[1, count], bounds[2, count] = begun, calls, call
-        begun, count = call, count + 1
-    return order[:begun], strikes[:begun], bounds[:, :count].copy()
+        bounds[0, groups], bounds[1, groups], bounds[2, groups] = count, calls, call
+        count, groups = call, groups + 1
+    return count, groups
