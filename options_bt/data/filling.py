@@ -91,9 +91,9 @@ def filled_quotes(ordered: Ordered, prices: Closes, links: NDArray[np.int32]) ->
         options = _fill_quotes(given, groups, prices.on_quote_days, *part, filled)
         _fill_implied(given.day, groups, *implied_volatilities(*options), *part, filled)
 
-    parts = pairwise([*np.searchsorted(groups.puts_from, range(0, count, _PART)), len(groups.date)])
+    bounds = np.unique([*np.searchsorted(groups.puts_from, range(0, count, _PART)), len(groups.date)])
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(fill, parts))
+        list(threads.map(fill, pairwise(bounds)))
     for records in (quotes, implied):
         records.flags.writeable = False  # the kernel is compiled once, for what a memory map gives
     return filled
