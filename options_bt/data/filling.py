@@ -16,9 +16,8 @@ from options_bt.data.black_scholes import CALL, DAYS_PER_YEAR
 from options_bt.data.closes import Closes
 from options_bt.data.implied import implied_volatilities
 from options_bt.data.market import IMPLIED, QUOTE, Records
-from options_bt.data.ordering import Groups, Ordered
+from options_bt.data.ordering import Floats, Groups, Ordered
 
-Floats = NDArray[np.float64]
 _PART = 20_000
 """Quotes that a thread takes in one go."""
 
@@ -81,7 +80,7 @@ def filled_quotes(ordered: Ordered, prices: Closes, links: NDArray[np.int32]) ->
     """
     groups, count = ordered.groups, len(ordered.order)
     given = _Given(
-        *(ordered.column("bid"), ordered.column("ask"), ordered.column("delta"), ordered.column("iv")),
+        *(ordered.bid, ordered.ask, ordered.delta, ordered.iv),
         *(ordered.order, ordered.cents, links, np.searchsorted(prices.quote_day, groups.date)),
     )
     quotes, implied = (np.zeros(count, dtype).view(np.recarray) for dtype in (QUOTE, IMPLIED))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from math import floor
 
 import numpy as np
@@ -34,8 +35,12 @@ def next_rows(groups: Groups, cents: NDArray[np.int64], splits: Splits) -> NDArr
     result = np.full(len(cents), -1, np.int32)
     through = np.argsort(groups.expiration, kind="stable")  # each expiration's days, one after the other
     epoch = np.searchsorted(splits.day, groups.date, side="right")
-    for begin, end in ((groups.puts_from, groups.calls_from), (groups.calls_from, groups.calls_to)):
+
+    def link(begin: Places, end: Places) -> None:
         _link(groups.expiration[through], epoch[through], begin[through], end[through], cents, splits.ratio, result)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(link, (groups.puts_from, groups.calls_from), (groups.calls_from, groups.calls_to)))
     return result
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +15,7 @@ from options_bt.data.cleaning import dropped, judged, sorted_rows
 from options_bt.data.closes import Days
 
 Places = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 class Groups(NamedTuple):
@@ -45,6 +48,8 @@ class Ordered(NamedTuple):
         Their strikes.
     groups : Groups
     dropped : dict of str to int
+    bid, ask, delta, iv : arrays of float64
+        Columns of `rows`; NaN where they are null.
     """
 
     rows: pl.DataFrame
@@ -52,10 +57,10 @@ class Ordered(NamedTuple):
     cents: NDArray[np.int64]
     groups: Groups
     dropped: dict[str, int]
-
-    def column(self, name: str) -> NDArray[np.float64]:
-        """Give a column of `rows`; NaN where it is null."""
-        return _whole(self.rows[name].fill_null(np.nan))
+    bid: Floats
+    ask: Floats
+    delta: Floats
+    iv: Floats
 
     def quotes(self) -> pl.DataFrame:
         """Give the quotes that survive."""
@@ -68,16 +73,17 @@ def ordered(chain: pl.DataFrame) -> Ordered:
     What the cache gives is sorted, but for calls before puts and what cleaning drops: that takes no sort.
     """
     rows = judged(chain)
-    keys, room = _keys(rows), _room(rows.height)
+    columns = _columns(rows)
+    keys, values, room = _Keys(*columns[:-4]), columns[-4:], _room(rows.height)
     count, groups = _place(keys, room)
     order = room.order[:count]
     if count < 0:
         order = sorted_rows(rows)
-        keys = _keys(rows[order])
+        keys = _Keys(*(_fixed(key[order]) for key in keys))
         count, groups = _place(keys, room)
     first = room.order[room.bounds[0, :groups]]
     found = Groups(_fixed(keys.date[first]), _fixed(keys.expiration[first]), *room.bounds[:, :groups].copy())
-    return Ordered(rows, _fixed(order), room.cents[:count], found, dropped(rows, count))
+    return Ordered(rows, _fixed(order), room.cents[:count], found, dropped(rows, count), *values)
 
 
 class _Keys(NamedTuple):
@@ -98,12 +104,17 @@ class _Room(NamedTuple):
     bounds: Places
 
 
-def _keys(rows: pl.DataFrame) -> _Keys:
-    days = pl.col("date", "expiration").cast(pl.Int32)
-    keys = rows.select("faulty", days, "right", "cents").with_columns(
-        pl.col("date", "expiration", "right").fill_null(0)
+def _columns(rows: pl.DataFrame) -> list[NDArray[Any]]:
+    """Give what orders rows, as _Keys has it, and the rest of what a market has of them."""
+    columns = rows.select(
+        "faulty",
+        pl.col("date", "expiration").cast(pl.Int32).fill_null(0),
+        pl.col("right").fill_null(0),
+        "cents",
+        pl.col("bid", "ask", "delta", "iv").fill_null(np.nan),
     )
-    return _Keys(*map(_whole, keys.iter_columns()))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(_whole, columns.iter_columns()))
 
 
 def _room(rows: int) -> _Room:

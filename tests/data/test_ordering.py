@@ -44,7 +44,7 @@ def test_any_order_gives_the_clean_quotes_in_theirs(
     assert_frame_equal(found.quotes().with_columns(delta=quotes["delta"]), quotes)
     assert found.dropped == dropped
     np.testing.assert_array_equal(found.cents, quotes["cents"])
-    np.testing.assert_array_equal(found.column("delta")[found.order], quotes["delta"].fill_null(np.nan))
+    np.testing.assert_array_equal(found.delta[found.order], quotes["delta"].fill_null(np.nan))
 
 
 @given(given=st.lists(rows, max_size=40))
