@@ -11,6 +11,7 @@ import io
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -163,14 +164,18 @@ class Cache:
 
     def damaged(self, entry: Manifest | Rates) -> list[tuple[str, str]]:
         """Give each file that is not as it was written, with what is wrong with it."""
-        faults = []
-        for path, file in entry.files():
+
+        def fault(named: tuple[str, CachedFile]) -> str:
+            path, file = named
             full = self.folder / path
             if not full.is_file():
-                faults.append((path, "is missing"))
-            elif sha256(full.read_bytes()).hexdigest() != file.sha256:
-                faults.append((path, "has another checksum than when it was written"))
-        return faults
+                return "is missing"
+            as_written = sha256(full.read_bytes()).hexdigest() == file.sha256
+            return "" if as_written else "has another checksum than when it was written"
+
+        files = list(entry.files())
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            return [(path, what) for (path, _), what in zip(files, threads.map(fault, files), strict=True) if what]
 
     def forget(self, manifest: Manifest, paths: Iterable[str]) -> None:
         """Take damaged files out of the manifest, so that the next pull brings them again."""

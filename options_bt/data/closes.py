@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -53,21 +54,25 @@ class Closes:
     frame : polars.DataFrame
         ``date`` and ``close`` as traded; rows without a positive finite close do not exist.
     splits : Splits
-    quotes : polars.DataFrame
-        Clean quotes, for the closes that parity implies.
+    quote_day : array of int32
+        The quote days, rising.
+    quotes : callable
+        Gives the clean quotes, for the closes that parity implies; called where a quote day has none from trades.
     """
 
-    def __init__(self, frame: pl.DataFrame, splits: Splits, quotes: pl.DataFrame) -> None:
+    def __init__(
+        self, frame: pl.DataFrame, splits: Splits, quote_day: Days, quotes: Callable[[], pl.DataFrame]
+    ) -> None:
         close = pl.col("close")
         usable = pl.col("date").is_not_null() & close.is_finite() & (close > 0)
         rows = frame.filter(usable.fill_null(False)).unique("date", keep="last", maintain_order=True).sort("date")
         self.traded_day = day_numbers(rows["date"])
         self.traded = rows["close"].to_numpy().astype(np.float64)
         self._splits = splits
-        self.quote_day = day_numbers(quotes["date"].unique().sort())
+        self.quote_day = quote_day
         traded = self._traded_on(self.quote_day)
         self.implied = np.isnan(traded)
-        self.on_quote_days = np.where(self.implied, self._implied(quotes), traded) if self.implied.any() else traded
+        self.on_quote_days = np.where(self.implied, self._implied(quotes()), traded) if self.implied.any() else traded
 
     def _carried(self, day: Days, values: Floats, until: Days, side: str, longest: int | None = None) -> Floats:
         """Give the last value dated before (`left`) or by (`right`) each date, in that date's terms; else NaN."""

@@ -142,8 +142,9 @@ def equity_metrics(
         result[2] = excess / sample if sample > NO_DEVIATION else nan
         result[3] = excess / downside if downside > NO_DEVIATION else nan
     if deviation > NO_DEVIATION:
-        result[7] = cubes / n / deviation**3
-        result[8] = fourths / n / deviation**4 - 3
+        square = deviation * deviation  # a power would be another function in plain Python
+        result[7] = cubes / n / (square * deviation)
+        result[8] = fourths / n / (square * square) - 3
     result[9] = mean_of_lowest(returns, (n + 19) // 20)
 
 

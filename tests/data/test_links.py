@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 
 import numpy as np
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from options_bt.data.closes import Splits
 from options_bt.data.links import next_rows
+from options_bt.data.ordering import Groups
 
 Contract = tuple[int, int, int, int]  # day, expiration, right, cents
 
@@ -43,12 +45,12 @@ def naive_next(rows: list[Contract], splits: list[tuple[int, float]]) -> list[in
 
 
 def linked(rows: list[Contract], splits: list[tuple[int, float]]) -> list[int]:
-    day, expiration, right, cents = (np.array([row[k] for row in rows], np.int64) for k in range(4))
+    keys = sorted({row[:2] for row in rows})
+    date, expiration = (np.array([key[k] for key in keys], np.int32) for k in (0, 1))
+    puts, calls, end = (np.array([bisect_left(rows, (*key, k)) for key in keys], np.int64) for k in (0, 1, 2))
     known = Splits(np.array([s[0] for s in splits], np.int32), np.array([s[1] for s in splits], np.float64))
-    found: list[int] = next_rows(
-        day.astype(np.int32), expiration.astype(np.int32), right.astype(np.int8), cents, known
-    ).tolist()
-    return found
+    cents = np.array([row[3] for row in rows], np.int64)
+    return list(map(int, next_rows(Groups(date, expiration, puts, calls, end), cents, known)))
 
 
 @settings(max_examples=150)
@@ -89,7 +91,7 @@ def test_a_contract_goes_on_under_its_new_strike_after_a_split() -> None:
 
 
 def test_a_split_on_the_quote_day_itself_is_in_its_strike() -> None:
-    assert linked([(1, 30, 0, 1000), (3, 30, 0, 1000), (3, 30, 0, 500)], [(3, 2.0)]) == [2, -1, -1]
+    assert linked([(1, 30, 0, 1000), (3, 30, 0, 500), (3, 30, 0, 1000)], [(3, 2.0)]) == [1, -1, -1]
     assert linked([(1, 30, 0, 1000), (3, 30, 0, 1000)], [(1, 2.0)]) == [1, -1]
 
 

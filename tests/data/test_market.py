@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from options_bt.data import filling
 from options_bt.data.building import build_market
 from options_bt.data.files import FilesSource
 from options_bt.data.market import Chain, Market, open_market, save_market
@@ -195,6 +196,14 @@ def test_the_order_of_reading_changes_nothing_but_which_duplicate_stays(seed: in
     one, other = (build_market("X", "f", frame, *others) for frame in frames)
     if one.dropped["duplicate"] == 0:
         assert_equal(one, other)
+
+
+@pytest.mark.parametrize("part", [1, 7])
+def test_the_parts_that_threads_take_change_nothing(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    whole = random_market(3).built().chain
+    monkeypatch.setattr(filling, "_PART", part)
+    for array, other in zip(random_market(3).built().chain, whole, strict=True):
+        assert array.tobytes() == other.tobytes()
 
 
 def test_real_quotes_make_a_market(real_data: Path) -> None:
