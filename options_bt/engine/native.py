@@ -59,9 +59,7 @@ def simulate(
         return
     from options_bt.engine.kernel import simulate as interpreted
 
-    count, today = len(jobs), arm_today.shape[1]
     recorded = [records.view(np.recarray) for records in (jobs, states, room.positions)]
-    equity = room.equity_of(count, today)
     with np.errstate(all="ignore"):  # as compiled
         interpreted(
             market.chain,
@@ -74,7 +72,7 @@ def simulate(
             recorded[2],
             room.words,
             room.trades,
-            equity,
+            room.equity_of(len(jobs), arm_today.shape[1]),
             room.open_positions,
             room.margin,
         )
