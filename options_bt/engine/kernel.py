@@ -136,7 +136,7 @@ def take_day(
         state.next_action += 1
 
     kept = 0
-    committed = 0.0
+    committed = worth = 0.0
     for place in range(state.still_open):
         position = positions[book[place]]
         arm = arms.arms[rules.first_arm + position.arm]
@@ -155,6 +155,7 @@ def take_day(
                 book[kept], book[place] = book[place], book[kept]
                 kept += 1
                 committed += position.max_loss
+                worth += position_value(rules, arm, position)
                 continue
             cost = option_cost(rules, legs, position)
             if arm.shares > 0:
@@ -171,6 +172,7 @@ def take_day(
         refusal = enter(chain, rules, arms, chosen, day, state.equity, committed, position)
         if refusal == ACCEPTED:
             state.cash += position.contracts * rules.multiplier * position.premium - position.fees
+            worth += position_value(rules, arms.arms[rules.first_arm + chosen], position)
             committed += position.max_loss
             position.number = state.trades
             state.trades += 1
@@ -179,12 +181,7 @@ def take_day(
             state.refused[refusal] += 1
 
     # 6. Equity at the last marks.
-    value = state.cash
-    for place in range(state.still_open):
-        position = positions[book[place]]
-        arm = arms.arms[rules.first_arm + position.arm]
-        value += position_value(rules, arm, position)
-    state.equity = value
+    state.equity = state.cash + worth
     state.exposed_days += state.still_open > 0
     return committed
 
