@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.kernel import DENSE
-from benchmarks.measuring import Row, seconds
+from benchmarks.measuring import Row, side_by_side
 from options_bt.data.building import MARKET_COLUMNS, build_market
 from options_bt.data.cache import Cache
 from options_bt.data.manifest import chain_path
@@ -16,7 +16,7 @@ from options_bt.data.source import open_source
 YEARS = range(2019, 2025)
 
 
-def market_rows(folder: Path, years: range = YEARS, goes: int = 5) -> list[Row]:
+def market_rows(folder: Path, years: range = YEARS, goes: int = 25) -> list[Row]:
     """Measure the build of one symbol's market, sparse and dense, against the read of its cached files."""
     rows = []
     for text in ("demo", DENSE):
@@ -39,10 +39,13 @@ def _build_rows(text: str, store: Cache, years: range, goes: int) -> list[Row]:
         (ready.folder / "market.json").unlink()
         prepared(store, symbol, years)
 
-    reading = seconds(lambda: store.chain(manifest, years), goes)
-    arrays = seconds(lambda: build_market(symbol, "", chain, *others), goes)
-    saving = seconds(lambda: save_market(market, ready.folder), goes)
-    building = seconds(whole, goes)
+    reading, building, arrays, saving = side_by_side(
+        lambda: store.chain(manifest, years),
+        whole,
+        lambda: build_market(symbol, "", chain, *others),
+        lambda: save_market(market, ready.folder),
+        goes=goes,
+    )
 
     def row(what: str, took: float) -> Row:
         return Row(f"{text}: {what}", f"{took / reading:.2f}", f"{1000 * took:.0f} ms")
