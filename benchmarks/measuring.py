@@ -44,7 +44,7 @@ class Look(NamedTuple):
     whole : int
         What all of them held; what they share is divided among them. Zero where it was not looked at.
     below : int
-        What the processes below it had for themselves: without the files that they map, such as markets and libraries,
+        What its worker processes had for themselves: without the files that they map, such as markets and libraries,
         which lie in memory once. Zero where it was not looked at.
     """
 
@@ -112,9 +112,10 @@ def observed(command: Sequence[str], folder: Path) -> Observed:
 
 
 def _full_look(process: psutil.Process, when: float) -> Look:
-    own, *others = [each.memory_full_info() for each in (process, *process.children(recursive=True))]
-    below = sum(other.rss - other.shared for other in others)
-    return Look(when, own.rss, own.pss + sum(other.pss for other in others), below)
+    own, others = process.memory_full_info(), process.children(recursive=True)
+    held = [(other.memory_full_info(), "spawn_main" in " ".join(other.cmdline())) for other in others]
+    below = sum(each.rss - each.shared for each, is_worker in held if is_worker)
+    return Look(when, own.rss, own.pss + sum(each.pss for each, _ in held), below)
 
 
 def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:
