@@ -41,7 +41,7 @@ lint: setup
 	@$(BIN)/mypy
 
 test: lint ## lint, types and tests
-	@$(BIN)/pytest --numprocesses logical --dist loadfile
+	@$(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 bench: setup ## measure speed and memory as ratios, and save the table; PEER=... is a Python that has optopsy
 	@$(BIN)/python -m benchmarks.bench --peer '$(PEER)'
