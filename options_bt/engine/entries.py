@@ -16,7 +16,7 @@ from options_bt.engine.kernel import simulate
 from options_bt.engine.measures import measure
 from options_bt.engine.metrics import METRICS
 from options_bt.engine.native import Entry
-from options_bt.engine.records import ARM, LEG, POSITION, POSITION_WORDS, RULES, STATE, TRADE_WORDS, Arms
+from options_bt.engine.records import ARM, LEG, OPEN, POSITION, RULES, STATE, Arms
 
 cgutils: Any = untyped_cgutils
 arrayobj: Any = untyped_arrayobj
@@ -68,10 +68,8 @@ def _simulate(
     first: int,
     states: Any,
     book: Any,
-    positions: Any,
-    words: Any,
     places: int,
-    trades: Any,
+    positions: Any,
     equity: Any,
     open_positions: Any,
     margin: Any,
@@ -91,9 +89,7 @@ def _simulate(
         first,
         array_at(states, n_jobs),
         array_at(book, places),
-        array_at(positions, places),
-        array_at(words, (places, POSITION_WORDS)),
-        array_at(trades, (today, TRADE_WORDS)),
+        array_at(positions, today),
         array_at(equity, (n_jobs, today)),
         array_at(open_positions, today),
         array_at(margin, today),
@@ -122,8 +118,8 @@ _COUNT = types.int64
 _FLOATS, _INTS = _at(np.float64), _at(np.int64)
 _SIMULATE = types.void(
     *(part for dtype in (DAY, GROUP, QUOTE, IMPLIED, ACTION, RULES, ARM, LEG) for part in (_at(dtype), _COUNT)),
-    *(_INTS, _COUNT, _COUNT, _COUNT, _at(STATE), _INTS, _at(POSITION), _INTS, _COUNT),
-    *(_INTS, _FLOATS, _at(np.int32), _FLOATS),
+    *(_INTS, _COUNT, _COUNT, _COUNT, _at(STATE), _at(OPEN), _COUNT),
+    *(_at(POSITION), _FLOATS, _at(np.int32), _FLOATS),
 )
 _MEASURE = types.void(_at(STATE), _at(RULES), _COUNT, _FLOATS, _COUNT, _COUNT, _FLOATS, _FLOATS)
 

@@ -1,4 +1,4 @@
-"""The kernel: the day loop of one backtest, step by step as section 2 of docs/semantics.md has it.
+"""The kernel: the days of a backtest as section 2 of docs/semantics.md has them.
 
 With ``NUMBA_DISABLE_JIT=1`` the same code runs as plain Python: that is how it is debugged.
 """
@@ -12,30 +12,15 @@ from numpy.typing import NDArray
 
 from options_bt.data.market import Chain
 from options_bt.engine.compiling import kernel_part
+from options_bt.engine.holding import hold
 from options_bt.engine.legs import pick
 from options_bt.engine.measures import tally
-from options_bt.engine.positions import (
-    any_assigned,
-    assignment_cost,
-    exit_reason,
-    finish,
-    mark,
-    option_cost,
-    position_value,
-    revalue,
-    settlement_cost,
-    split,
-)
+from options_bt.engine.positions import revalue
 from options_bt.engine.records import (
     ACCEPTED,
-    ASSIGNMENT,
     CAPITAL_TOLERANCE,
     NO_CAPITAL,
-    SETTLEMENT,
-    STILL_OPEN,
     TOLERANCE,
-    TRADE_WORDS,
-    WINDOW_END,
     Arms,
     Records,
 )
@@ -57,23 +42,21 @@ def sized_contracts(rules: Records, max_loss: float, equity: float, committed: f
 def enter(
     chain: Chain,
     rules: Records,
-    arms: Arms,
-    chosen: int,
+    arm: Records,
+    legs: Records,
     day: Records,
     equity: float,
     committed: float,
     position: Records,
 ) -> int:
     """Open the day's position of an arm in `position`; give why it is refused, or ACCEPTED."""
-    arm = arms.arms[rules.first_arm + chosen]
-    legs = arms.legs[arm.first_leg : arm.first_leg + arm.legs]
     refusal = pick(chain, rules, arm, legs, day, position)
     if refusal != ACCEPTED:
         return refusal
     contracts = sized_contracts(rules, position.max_loss, equity, committed)
     if contracts == 0:
         return NO_CAPITAL
-    position.entry_day, position.arm, position.contracts = day.date, chosen, contracts
+    position.entry_day, position.contracts = day.date, contracts
     position.max_loss *= contracts
     position.fees = contracts * arm.contracts * rules.commission
     position.split_factor = 1.0
@@ -84,106 +67,80 @@ def enter(
 
 
 @kernel_part
-def close(state: Records, position: Records, words: NDArray[np.int64], trades: NDArray[np.int64]) -> None:
-    """Count a position that has ended, and write it among the trades; `words` are those of the position."""
-    tally(state, position)
-    for word in range(TRADE_WORDS):
-        trades[position.number, word] = words[word]
+def still_committed(state: Records, book: Records, today: int) -> float:
+    """Take what ends today out of the book, and its cash in; give the margin of what stays."""
+    kept, committed = 0, 0.0
+    for place in range(state.still_open):
+        if book[place].end == today:
+            state.cash += book[place].brings
+        else:
+            committed += book[place].max_loss
+            book[kept].end, book[kept].brings, book[kept].max_loss = (
+                book[place].end,
+                book[place].brings,
+                book[place].max_loss,
+            )
+            kept += 1
+    state.still_open = kept
+    return committed
 
 
 @kernel_part
-def take_day(
+def take_days(
     chain: Chain,
     rules: Records,
     arms: Arms,
-    chosen: int,
-    today: int,
-    last_day: bool,
+    arm_today: NDArray[np.int64],
+    first: int,
+    until: int,
     state: Records,
-    book: NDArray[np.int64],
+    book: Records,
     positions: Records,
-    words: NDArray[np.int64],
-    trades: NDArray[np.int64],
-) -> float:
-    """Take a backtest through one day; give the margin at its close.
-
-    `chosen` is the arm that may be entered, negative if none. The first places of `book` are the open positions, oldest
-    first, and the others those which are free.
-    """
-    day = chain.days[today]
-    date = day.date
-
-    # 1. Splits and dividends since the previous day, of contracts that were alive on them.
-    while state.next_action < len(chain.actions) and chain.actions[state.next_action].date <= date:
-        action = chain.actions[state.next_action]
-        kept = 0
-        for place in range(state.still_open):
-            position = positions[book[place]]
-            arm = arms.arms[rules.first_arm + position.arm]
-            legs, entry_fees = arms.legs[arm.first_leg : arm.first_leg + arm.legs], position.fees
-            if action.date <= position.expiration:
-                if action.dividend == 0.0:
-                    split(legs, position, action.ratio)
-                elif rules.early_assignment and any_assigned(legs, position, action):
-                    cost = assignment_cost(rules, arm, legs, position, action)
-                    position.close_exit = action.close
-                    state.cash += finish(rules, position, date, ASSIGNMENT, cost, entry_fees)
-                    close(state, position, words[book[place]], trades)
-                    continue
-            book[kept], book[place] = book[place], book[kept]
-            kept += 1
-        state.still_open = kept
-        state.next_action += 1
-
-    kept = 0
-    committed = worth = 0.0
-    for place in range(state.still_open):
-        position = positions[book[place]]
-        arm = arms.arms[rules.first_arm + position.arm]
-        legs, entry_fees = arms.legs[arm.first_leg : arm.first_leg + arm.legs], position.fees
-        if position.expiration <= date:
-            # 2. Settlement at intrinsic value, before any exit rule.
-            reason, cost = SETTLEMENT, settlement_cost(rules, arm, legs, position)
-            position.close_exit = position.settlement
-        else:
-            # 3. Marking, and 4. exits of what has a price today.
-            priced = mark(chain, rules, arm, legs, position, today)
-            reason = exit_reason(rules, arm, legs, position, date) if priced else STILL_OPEN
-            if reason == STILL_OPEN and last_day:
-                reason = WINDOW_END
-            if reason == STILL_OPEN:
-                book[kept], book[place] = book[place], book[kept]
-                kept += 1
+    equity: NDArray[np.float64],
+    open_positions: NDArray[np.int32],
+    margin: NDArray[np.float64],
+) -> None:
+    """Take a backtest through its days until one; it may go further, to where it can enter again."""
+    last = len(equity) - 1
+    today = state.today
+    while today < until:
+        committed = still_committed(state, book, today)
+        # 5. Entry, on the equity of the previous day.
+        chosen = arm_today[today]
+        if chosen >= 0 and state.still_open < rules.max_positions and today < last:
+            day = chain.days[first + today]
+            while state.next_action < len(chain.actions) and chain.actions[state.next_action].date <= day.date:
+                state.next_action += 1
+            before = equity[today - 1] if today > 0 else rules.capital
+            position, arm = positions[state.trades], arms.arms[rules.first_arm + chosen]
+            legs = arms.legs[arm.first_leg : arm.first_leg + arm.legs]
+            refusal = enter(chain, rules, arm, legs, day, before, committed, position)
+            if refusal == ACCEPTED:
+                position.arm, position.next_action = chosen, state.next_action
+                state.cash += position.contracts * rules.multiplier * position.premium - position.fees
                 committed += position.max_loss
-                worth += position_value(rules, arm, position)
-                continue
-            cost = option_cost(rules, legs, position)
-            if arm.shares > 0:
-                cost -= arm.shares * position.close_mark
-            position.fees += position.contracts * arm.contracts * rules.commission
-            position.close_exit = day.close
-        state.cash += finish(rules, position, date, reason, cost, entry_fees)
-        close(state, position, words[book[place]], trades)
-    state.still_open = kept
-
-    # 5. Entry, on the equity of the previous day.
-    if not last_day and state.still_open < rules.max_positions and chosen >= 0:
-        position = positions[book[state.still_open]]
-        refusal = enter(chain, rules, arms, chosen, day, state.equity, committed, position)
-        if refusal == ACCEPTED:
-            state.cash += position.contracts * rules.multiplier * position.premium - position.fees
-            worth += position_value(rules, arms.arms[rules.first_arm + chosen], position)
-            committed += position.max_loss
-            position.number = state.trades
-            state.trades += 1
-            state.still_open += 1
-        else:
-            state.refused[refusal] += 1
-
-    # 6. Equity at the last marks.
-    state.equity = state.cash + worth
-    state.exposed_days += state.still_open > 0
-    return committed
+                place = book[state.still_open]
+                place.max_loss = position.max_loss
+                end, place.brings = hold(
+                    chain, rules, arm, legs, position, first + today, first + last, equity[today:]
+                )
+                place.end = end - first
+                tally(state, position)
+                state.still_open += 1
+            else:
+                state.refused[refusal] += 1
+        # 6. Equity at the last marks, until something can happen again.
+        following = today + 1
+        if state.still_open == rules.max_positions:
+            following = book[0].end
+            for place in range(1, state.still_open):
+                following = min(following, book[place].end)
+        state.exposed_days += (following - today) * (state.still_open > 0)
+        for quiet in range(today, following):
+            equity[quiet] += state.cash
+            open_positions[quiet], margin[quiet] = state.still_open, committed
+        today = following
+    state.today = today
 
 
 @kernel_part
@@ -194,10 +151,8 @@ def simulate(
     arm_today: NDArray[np.int64],
     first: int,
     states: Records,
-    book: NDArray[np.int64],
+    book: Records,
     positions: Records,
-    words: NDArray[np.int64],
-    trades: NDArray[np.int64],
     equity: NDArray[np.float64],
     open_positions: NDArray[np.int32],
     margin: NDArray[np.float64],
@@ -217,41 +172,35 @@ def simulate(
         Number of the first day in the chain.
     states : recarray of STATE, one element a job
         Written.
-    book : array of int64, positions : recarray of POSITION, words : array of int64, (positions, POSITION_WORDS)
-        Room for as many positions as the jobs may have open in all; the words are the same memory as the positions.
-    trades : array of int64, (days, TRADE_WORDS)
-        Written: the trades in the order of their entry. Each job writes over those of the others.
+    book : recarray of OPEN
+        Room for as many positions as the jobs may have open in all.
+    positions : recarray of POSITION, one element a day
+        Written: those that were entered, in their order. Each job writes over those of the others.
     equity : array of float64, (jobs, days)
         Written: dollars at the close of each day.
     open_positions, margin : arrays, one element a day
         Written: number and dollars at the close of each day. Each job writes over those of the others.
     """
-    place = 0
+    equity[:] = 0.0
     for number in range(len(jobs)):
-        states[number].cash = states[number].equity = jobs[number].capital
-        for free in range(jobs[number].max_positions):
-            book[place + free] = free
-        place += jobs[number].max_positions
+        states[number].cash = jobs[number].capital
     days = arm_today.shape[1]
     for begin in range(0, days, DAYS_AT_ONCE):
         place = 0
         for number in range(len(jobs)):
-            rules, state = jobs[number], states[number]
-            until = place + rules.max_positions
-            own_book, own_positions, own_words = book[place:until], positions[place:until], words[place:until]
-            for day in range(begin, min(begin + DAYS_AT_ONCE, days)):
-                margin[day] = take_day(
-                    chain,
-                    rules,
-                    arms,
-                    arm_today[rules.calendar, day],
-                    first + day,
-                    day == days - 1,
-                    state,
-                    own_book,
-                    own_positions,
-                    own_words,
-                    trades,
-                )
-                equity[number, day], open_positions[day] = state.equity, state.still_open
-            place = until
+            rules = jobs[number]
+            take_days(
+                chain,
+                rules,
+                arms,
+                arm_today[rules.calendar],
+                first,
+                min(begin + DAYS_AT_ONCE, days),
+                states[number],
+                book[place : place + rules.max_positions],
+                positions,
+                equity[number],
+                open_positions,
+                margin,
+            )
+            place += rules.max_positions

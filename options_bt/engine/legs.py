@@ -54,17 +54,18 @@ def row_by_delta(quotes: Records, low: int, high: int, leg: Records, tolerance: 
 
     `rising` tells that no usable delta is smaller than one further out of the money.
     """
-    best, distance = NOT_FOUND, inf
-    for step in range(high - low):
-        row = low + step if leg.right == PUT else high - 1 - step  # from far out of the money inwards
-        if leg.side < 0 and quotes[row].bid <= 0.0:
+    rows = quotes[low:high]
+    best, distance, value, least_bid = NOT_FOUND, inf, leg.value, 0.0 if leg.side < 0 else -1.0
+    for step in range(len(rows)):
+        row = step if leg.right == PUT else len(rows) - 1 - step  # from far out of the money inwards
+        if rows[row].bid <= least_bid:
             continue
-        beyond = abs(quotes[row].delta) - leg.value
+        beyond = abs(rows[row].delta) - value
         if abs(beyond) < distance - TOLERANCE:  # never true for an unusable delta, which is NaN
             best, distance = row, abs(beyond)
         elif rising and beyond > distance:
             break
-    return best if distance <= tolerance + TOLERANCE else NOT_FOUND
+    return low + best if distance <= tolerance + TOLERANCE else NOT_FOUND
 
 
 @kernel_part

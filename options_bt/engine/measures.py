@@ -25,9 +25,9 @@ def ratio(numerator: float, denominator: float) -> float:
 def tally(state: Records, position: Records) -> None:
     """Count a position that has ended."""
     pnl = position.pnl
-    state.best = pnl if state.closed == 0 else max(state.best, pnl)
-    state.worst = pnl if state.closed == 0 else min(state.worst, pnl)
-    state.closed += 1
+    state.best = pnl if state.trades == 0 else max(state.best, pnl)
+    state.worst = pnl if state.trades == 0 else min(state.worst, pnl)
+    state.trades += 1
     state.pnl += pnl
     state.fees += position.fees
     state.days += position.exit_day - position.entry_day
@@ -47,7 +47,7 @@ def tally(state: Records, position: Records) -> None:
 @kernel_part
 def trade_metrics(state: Records) -> tuple[float, ...]:
     """Give the values of TRADE_METRICS; NaN where one is undefined."""
-    count = state.closed
+    count = state.trades
     return (
         float(count),
         float(state.wins),

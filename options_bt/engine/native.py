@@ -30,7 +30,7 @@ from options_bt.storage import write_atomically
 logger = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).parents[1]
-_ARGUMENTS = {"simulate": 29, "measure": 8}
+_ARGUMENTS = {"simulate": 27, "measure": 8}
 """How many addresses and counts each entry point takes, all of them of eight bytes."""
 _SOURCES = ("data/black_scholes.py", "data/market.py", "job/strategies.py")
 
@@ -59,7 +59,7 @@ def simulate(
         return
     from options_bt.engine.kernel import simulate as interpreted
 
-    recorded = [records.view(np.recarray) for records in (jobs, states, room.positions)]
+    recorded = [records.view(np.recarray) for records in (jobs, states, room.book, room.positions)]
     with np.errstate(all="ignore"):  # as compiled
         interpreted(
             market.chain,
@@ -67,11 +67,7 @@ def simulate(
             arms,
             arm_today,
             first,
-            recorded[1],
-            room.book,
-            recorded[2],
-            room.words,
-            room.trades,
+            *recorded[1:],
             room.equity_of(len(jobs), arm_today.shape[1]),
             room.open_positions,
             room.margin,

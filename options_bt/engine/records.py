@@ -159,14 +159,14 @@ TRADE_WORDS = TRADE.itemsize // 8
 
 POSITION = np.dtype(
     [
-        *_TRADE,  # first, so that a position is closed by copying its first TRADE_WORDS words
-        ("number", np.int64),  # of the trade, in the order of entry
+        *_TRADE,  # first, so that the first TRADE_WORDS words of a position are its trade
+        ("next_action", np.int64),  # the first corporate action that it has not seen
         ("settlement", np.float64),  # close that settles the expiration
         ("share_fill", np.float64),
         ("close_mark", np.float64),  # of the day of the last marks
         ("value", np.float64),  # of the option legs per share at their last marks
         ("half_spreads", np.float64),  # what closing them gives away per share at full slippage
-        ("row", np.int64, _PER_LEG),  # last quote seen of each leg
+        ("row", np.uint32, _PER_LEG),  # last quote seen of each leg
         ("delta", np.float64, _PER_LEG),  # last marks: of the last day on which every leg was quoted
         ("mid", np.float64, _PER_LEG),
         ("half_spread", np.float64, _PER_LEG),
@@ -176,15 +176,17 @@ POSITION = np.dtype(
 """A position while it is open; prices in the terms of the day."""
 POSITION_WORDS = POSITION.itemsize // 8
 
+OPEN = np.dtype([("end", np.int64), ("brings", np.float64), ("max_loss", np.float64)])
+"""An open position in the book: the number of the day that ends it, the cash that its end brings, its margin."""
+
 STATE = np.dtype(
     [
+        ("today", np.int64),  # number of the first day that it has not seen
         ("cash", np.float64),
-        ("equity", np.float64),  # of the last day
         ("still_open", np.int64),
-        ("next_action", np.int64),  # the first one that no day has seen yet
+        ("next_action", np.int64),  # the first corporate action after its last entry
         ("exposed_days", np.int64),
-        ("trades", np.int64),  # entered so far; the sums below are of those that are closed
-        ("closed", np.int64),
+        ("trades", np.int64),  # entered so far, and summed up below
         ("wins", np.int64),
         ("losses", np.int64),
         ("gain", np.float64),

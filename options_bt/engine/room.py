@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from options_bt.engine.records import POSITION, POSITION_WORDS, TRADE_WORDS
+from options_bt.engine.records import OPEN, POSITION, POSITION_WORDS, TRADE_WORDS
 
 
 class Room(threading.local):
@@ -16,12 +16,11 @@ class Room(threading.local):
 
     Attributes
     ----------
-    book : array of int64, one element a place
+    book : array of OPEN, one element a place
         As many places as the backtests may have positions open, in all.
-    positions : array of POSITION, one element a place
-    words : array of int64, (places, POSITION_WORDS)
-        The same memory as the positions.
+    positions : array of POSITION, one element a day
     trades : array of int64, (days, TRADE_WORDS)
+        The same memory as the positions: their first words.
     equity : array of float64, one element a day of each backtest
     open_positions, margin, returns : arrays of int32, float64 and float64, one element a day
     written : tuple of int
@@ -33,20 +32,19 @@ class Room(threading.local):
 
     def fit(self, places: int, days: int, jobs: int) -> None:
         """Have at least so many places and days, and so many days for each of the backtests."""
-        has = len(self.book), len(self.trades), len(self.equity)
+        has = len(self.book), len(self.positions), len(self.equity)
         wanted = places, days, days * jobs
         if any(few < many for few, many in zip(has, wanted, strict=True)):
             self._make(*map(max, has, wanted))
 
     def _make(self, places: int, days: int, cells: int) -> None:
-        self.book = np.empty(places, np.int64)
-        self.positions = np.empty(places, POSITION)
-        self.words: NDArray[np.int64] = self.positions.view(np.int64).reshape(-1, POSITION_WORDS)
-        self.trades = np.empty((days, TRADE_WORDS), np.int64)
+        self.book, self.positions = np.empty(places, OPEN), np.empty(days, POSITION)
+        words: NDArray[np.int64] = self.positions.view(np.int64).reshape(-1, POSITION_WORDS)
+        self.trades = words[:, :TRADE_WORDS]
         self.equity = np.empty(cells)
         self.open_positions, self.margin, self.returns = np.empty(days, np.int32), np.empty(days), np.empty(days)
-        of_places, of_days = (self.book, self.positions, self.words), (self.trades, self.equity, self.open_positions)
-        self.written = (*map(address, of_places), places, *map(address, of_days), address(self.margin))
+        of_days = (self.positions, self.equity, self.open_positions, self.margin)
+        self.written = (address(self.book), places, *map(address, of_days))
 
     def equity_of(self, jobs: int, days: int) -> NDArray[np.float64]:
         """Give the equity of backtests, a row each."""
