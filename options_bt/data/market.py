@@ -13,6 +13,7 @@ from zlib import crc32
 import msgspec
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from options_bt.storage import new_folder
 
@@ -129,6 +130,13 @@ class Market(Struct, frozen=True, kw_only=True, dict=True):
     def rows(self) -> int:
         """The number of clean quotes."""
         return len(self.chain.quotes)
+
+    @cached_property
+    def dates(self) -> NDArray[np.int32]:
+        """The quote days, as days since 1970-01-01; read-only."""
+        dates: NDArray[np.int32] = np.ascontiguousarray(self.chain.days["date"])
+        dates.flags.writeable = False
+        return dates
 
     @cached_property
     def located(self) -> tuple[int, ...]:

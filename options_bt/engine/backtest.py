@@ -16,7 +16,7 @@ from options_bt.engine.encoding import encoded
 from options_bt.engine.entry_days import arms_of_days
 from options_bt.engine.metrics import METRICS, all_metrics
 from options_bt.engine.native import simulate
-from options_bt.engine.records import STATE, TRADE, Records
+from options_bt.engine.records import TRADE, Records
 from options_bt.engine.room import Room
 from options_bt.job.spec import JobSpec
 
@@ -108,16 +108,17 @@ def run_metrics(specs: Sequence[JobSpec], market: Market) -> NDArray[np.float64]
 
 def _run(specs: Sequence[JobSpec], market: Market) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Run backtests of the same days in the thread's room; give the days and, a row each, their metrics."""
-    date, spec = market.chain.days["date"], specs[0]
-    first, end = date.searchsorted((spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1)).tolist()
-    day = date[first:end]
+    spec, jobs = specs[0], len(specs)
+    first, end = market.dates.searchsorted(
+        (spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1)
+    ).tolist()
+    day = market.dates[first:end]
     arm_today, calendars = arms_of_days(market, specs, first, end)
-    jobs, arms = encoded(specs, calendars)
-    states = np.zeros(len(specs), STATE)
-    _room.fit(sum(spec.params.max_positions for spec in specs), len(day), len(specs))
-    simulate(market, jobs, arms, arm_today, first, states, _room)
-    span = int(day[-1] - day[0]) if len(day) else 0
-    return day, all_metrics(states, jobs, _room.equity_of(len(specs), len(day)), span, _room.returns[: len(day)])
+    rules, arms = encoded(specs, calendars)
+    _room.fit(sum([spec.params.max_positions for spec in specs]), len(day), jobs)
+    _room.jobs[:jobs] = rules
+    simulate(market, arms, arm_today, first, _room, jobs)
+    return day, all_metrics(_room, jobs, len(day), int(day[-1] - day[0]) if len(day) else 0)
 
 
 def metrics_row(metrics: NDArray[np.float64]) -> dict[str, float | None]:

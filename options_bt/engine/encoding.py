@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from options_bt.engine.records import ARM, CALL, KINDS, LEG, OFF, PUT, RULES, SELECTORS, Arms, Records
+from options_bt.engine.records import ARM, CALL, KINDS, LEG, OFF, PUT, RULES, SELECTORS, Arms
 from options_bt.job.parameters import Parameters, dte_range
 from options_bt.job.spec import JobSpec
 from options_bt.job.strategies import Strategy
@@ -26,8 +26,8 @@ class Tuned(NamedTuple):
     moneyness: float
 
 
-def encoded(specs: Sequence[JobSpec], calendars: Sequence[int]) -> tuple[Records, Arms]:
-    """Give the rules of jobs, one record of RULES each, and the arms that they stand on.
+def encoded(specs: Sequence[JobSpec], calendars: Sequence[int]) -> tuple[list[tuple[float, ...]], Arms]:
+    """Give the rules of jobs, the values of a record of RULES each, and the arms that they stand on.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def encoded(specs: Sequence[JobSpec], calendars: Sequence[int]) -> tuple[Records
         (*_rules(spec.params), first_arms[one], calendar)
         for spec, one, calendar in zip(specs, tuned, calendars, strict=True)
     ]
-    return np.array(rows, RULES), _arms(tuple(first_arms))
+    return rows, _arms(tuple(first_arms))
 
 
 def _tuned(strategy: Strategy, params: Parameters) -> Tuned:

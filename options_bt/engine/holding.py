@@ -26,7 +26,7 @@ from options_bt.engine.records import ASSIGNMENT, SETTLEMENT, STILL_OPEN, WINDOW
 
 @kernel_part
 def is_assigned_by(chain: Chain, rules: Records, legs: Records, position: Records, date: int) -> bool:
-    """Take a position through the splits and dividends up to a date; tell whether its next action, a dividend, ends it."""
+    """Take a position through the splits and dividends up to a date; tell whether the next one, a dividend, ends it."""
     while position.next_action < len(chain.actions):
         action = chain.actions[position.next_action]
         if action.date > date or action.date > position.expiration:

@@ -68,21 +68,63 @@ def enter(
 
 @kernel_part
 def still_committed(state: Records, book: Records, today: int) -> float:
-    """Take what ends today out of the book, and its cash in; give the margin of what stays."""
+    """Take what ends today out of the book, and the cash of its end in; give the margin of what stays."""
     kept, committed = 0, 0.0
-    for place in range(state.still_open):
-        if book[place].end == today:
-            state.cash += book[place].brings
-        else:
-            committed += book[place].max_loss
-            book[kept].end, book[kept].brings, book[kept].max_loss = (
-                book[place].end,
-                book[place].brings,
-                book[place].max_loss,
-            )
-            kept += 1
+    for number in range(state.still_open):
+        place = book[number]
+        if place.end == today:
+            state.cash += place.brings
+            continue
+        committed += place.max_loss
+        book[kept].end, book[kept].brings, book[kept].max_loss = place.end, place.brings, place.max_loss
+        kept += 1
     state.still_open = kept
     return committed
+
+
+@kernel_part
+def newly_committed(
+    chain: Chain,
+    rules: Records,
+    arms: Arms,
+    chosen: int,
+    first: int,
+    today: int,
+    committed: float,
+    state: Records,
+    place: Records,
+    position: Records,
+    equity: NDArray[np.float64],
+) -> float:
+    """Enter the day's position of an arm, take it to its end and note it in the book; give its margin, 0 if refused."""
+    day, arm = chain.days[first + today], arms.arms[rules.first_arm + chosen]
+    legs = arms.legs[arm.first_leg : arm.first_leg + arm.legs]
+    before = equity[today - 1] if today > 0 else rules.capital
+    refusal = enter(chain, rules, arm, legs, day, before, committed, position)
+    if refusal != ACCEPTED:
+        state.refused[refusal] += 1
+        return 0.0
+    while state.next_action < len(chain.actions) and chain.actions[state.next_action].date <= day.date:
+        state.next_action += 1
+    position.arm, position.next_action = chosen, state.next_action
+    state.cash += position.contracts * rules.multiplier * position.premium - position.fees
+    state.still_open += 1
+    last = first + len(equity) - 1
+    end, place.brings = hold(chain, rules, arm, legs, position, first + today, last, equity[today:])
+    place.end, place.max_loss = end - first, position.max_loss
+    tally(state, position)
+    return place.max_loss
+
+
+@kernel_part
+def next_entry(rules: Records, state: Records, book: Records, today: int) -> int:
+    """Give the first day after today with room for a position."""
+    if state.still_open < rules.max_positions:
+        return today + 1
+    end = book[0].end
+    for number in range(1, state.still_open):
+        end = min(end, book[number].end)
+    return end
 
 
 @kernel_part
@@ -100,45 +142,26 @@ def take_days(
     open_positions: NDArray[np.int32],
     margin: NDArray[np.float64],
 ) -> None:
-    """Take a backtest through its days until one; it may go further, to where it can enter again."""
-    last = len(equity) - 1
+    """Take a backtest through its days until one, or further: to where it has room for a position again.
+
+    The first places of `book` are the open positions, oldest first. Of the days that it has not come to, `equity` says
+    what the open positions are worth.
+    """
     today = state.today
     while today < until:
-        committed = still_committed(state, book, today)
+        committed, chosen = still_committed(state, book, today), arm_today[today]
         # 5. Entry, on the equity of the previous day.
-        chosen = arm_today[today]
-        if chosen >= 0 and state.still_open < rules.max_positions and today < last:
-            day = chain.days[first + today]
-            while state.next_action < len(chain.actions) and chain.actions[state.next_action].date <= day.date:
-                state.next_action += 1
-            before = equity[today - 1] if today > 0 else rules.capital
-            position, arm = positions[state.trades], arms.arms[rules.first_arm + chosen]
-            legs = arms.legs[arm.first_leg : arm.first_leg + arm.legs]
-            refusal = enter(chain, rules, arm, legs, day, before, committed, position)
-            if refusal == ACCEPTED:
-                position.arm, position.next_action = chosen, state.next_action
-                state.cash += position.contracts * rules.multiplier * position.premium - position.fees
-                committed += position.max_loss
-                place = book[state.still_open]
-                place.max_loss = position.max_loss
-                end, place.brings = hold(
-                    chain, rules, arm, legs, position, first + today, first + last, equity[today:]
-                )
-                place.end = end - first
-                tally(state, position)
-                state.still_open += 1
-            else:
-                state.refused[refusal] += 1
-        # 6. Equity at the last marks, until something can happen again.
-        following = today + 1
-        if state.still_open == rules.max_positions:
-            following = book[0].end
-            for place in range(1, state.still_open):
-                following = min(following, book[place].end)
+        if chosen >= 0 and state.still_open < rules.max_positions and today < len(equity) - 1:
+            place, position = book[state.still_open], positions[state.trades]
+            committed += newly_committed(
+                chain, rules, arms, chosen, first, today, committed, state, place, position, equity
+            )
+        # 6. Equity at the last marks.
+        following = next_entry(rules, state, book, today)
+        for day in range(today, following):
+            equity[day] += state.cash
+            open_positions[day], margin[day] = state.still_open, committed
         state.exposed_days += (following - today) * (state.still_open > 0)
-        for quiet in range(today, following):
-            equity[quiet] += state.cash
-            open_positions[quiet], margin[quiet] = state.still_open, committed
         today = following
     state.today = today
 

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from options_bt.engine.native import measure
-from options_bt.engine.records import REFUSALS, RULES, STATE, Records
+from options_bt.engine.records import REFUSALS
+from options_bt.engine.room import Room
 
 TRADE_METRICS = (
     "trades",
@@ -51,26 +52,24 @@ REFUSED_FROM = len(TRADE_METRICS) + len(EQUITY_METRICS)
 DAYS_PER_YEAR = 365.25
 
 
-def all_metrics(
-    states: Records, jobs: Records, equity: NDArray[np.float64], span: int, returns: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Give the values of METRICS, one row a job; NaN where one is undefined.
+def all_metrics(room: Room, jobs: int, days: int, span: int) -> NDArray[np.float64]:
+    """Give the values of METRICS of the first jobs of a room, one row each; NaN where one is undefined.
 
     Parameters
     ----------
-    states, jobs : arrays of STATE and RULES
-    equity : array of float64, (jobs, days)
+    room : Room
+        With the rules of the jobs, their states at the end, and their equity.
+    jobs, days : int
+        How many, and the quote days of each.
     span : int
         Calendar days from the first day to the last.
-    returns : array of float64, one element a day
-        Room to work in.
 
     Returns
     -------
     array of float64, (jobs, len(METRICS))
     """
-    metrics = np.empty((len(jobs), len(METRICS)))
-    measure(states, jobs, equity, span, returns, metrics)
+    metrics = np.empty((jobs, len(METRICS)))
+    measure(room, jobs, days, span, metrics)
     return metrics
 
 
@@ -90,7 +89,8 @@ def equity_metrics(
     risk_free : float
         Per year.
     """
-    state, job = np.zeros(1, STATE), np.zeros(1, RULES)
-    state["exposed_days"], job["capital"], job["risk_free"] = exposed_days, capital, risk_free
-    one = np.ascontiguousarray(equity)[None]
-    return all_metrics(state, job, one, span, np.empty(len(equity)))[0, len(TRADE_METRICS) : REFUSED_FROM]
+    room, days = Room(), len(equity)
+    room.fit(0, days, 1)
+    room.states["exposed_days"], room.jobs["capital"], room.jobs["risk_free"] = exposed_days, capital, risk_free
+    room.equity[:] = equity
+    return all_metrics(room, 1, days, span)[0, len(TRADE_METRICS) : REFUSED_FROM]

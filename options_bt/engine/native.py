@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from options_bt.data.market import Market
-from options_bt.engine.records import Arms, Records
+from options_bt.engine.records import Arms
 from options_bt.engine.room import Room, address
 from options_bt.errors import StorageError
 from options_bt.storage import write_atomically
@@ -42,55 +42,48 @@ class Entry(NamedTuple):
     code: bytes
 
 
-def simulate(
-    market: Market,
-    jobs: Records,
-    arms: Arms,
-    arm_today: NDArray[np.int64],
-    first: int,
-    states: Records,
-    room: Room,
-) -> None:
-    """Run `kernel.simulate`, compiled; what it writes is in `room`, which the jobs fit into."""
+def simulate(market: Market, arms: Arms, arm_today: NDArray[np.int64], first: int, room: Room, jobs: int) -> None:
+    """Run `kernel.simulate`, compiled, on the first jobs of a room, which they fit into."""
+    calendars, days = arm_today.shape
     if _compiles():
-        sized = [part for array in (jobs, *arms) for part in (address(array), len(array))]
-        days = (address(arm_today), *arm_today.shape, first)
-        _functions()["simulate"](*market.located, *sized, *days, address(states), *room.written)
+        at = room.at
+        _functions()["simulate"](
+            *market.located,
+            *(at["jobs"], jobs, address(arms.arms), len(arms.arms), address(arms.legs), len(arms.legs)),
+            *(address(arm_today), calendars, days, first, at["states"], at["book"], len(room.book)),
+            *(at["positions"], at["equity"], at["open_positions"], at["margin"]),
+        )
         return
     from options_bt.engine.kernel import simulate as interpreted
 
-    recorded = [records.view(np.recarray) for records in (jobs, states, room.book, room.positions)]
     with np.errstate(all="ignore"):  # as compiled
         interpreted(
             market.chain,
-            recorded[0],
+            room.jobs[:jobs].view(np.recarray),
             arms,
             arm_today,
             first,
-            *recorded[1:],
-            room.equity_of(len(jobs), arm_today.shape[1]),
+            room.states.view(np.recarray),
+            room.book.view(np.recarray),
+            room.positions.view(np.recarray),
+            room.equity_of(jobs, days),
             room.open_positions,
             room.margin,
         )
 
 
-def measure(
-    states: Records,
-    jobs: Records,
-    equity: NDArray[np.float64],
-    span: int,
-    returns: NDArray[np.float64],
-    metrics: NDArray[np.float64],
-) -> None:
-    """Run `measures.measure`, compiled."""
+def measure(room: Room, jobs: int, days: int, span: int, metrics: NDArray[np.float64]) -> None:
+    """Run `measures.measure`, compiled, on the first jobs of a room and the first days of each."""
     if _compiles():
-        of_jobs = (address(states), address(jobs), len(jobs))
-        days = (address(equity), equity.shape[1], span, address(returns))
-        _functions()["measure"](*of_jobs, *days, address(metrics))
+        at = room.at
+        _functions()["measure"](
+            at["states"], at["jobs"], jobs, at["equity"], days, span, at["returns"], address(metrics)
+        )
         return
     from options_bt.engine.measures import measure as interpreted
 
-    interpreted(states.view(np.recarray), jobs.view(np.recarray), equity, span, returns, metrics)
+    states, rules = (records[:jobs].view(np.recarray) for records in (room.states, room.jobs))
+    interpreted(states, rules, room.equity_of(jobs, days), span, room.returns[:days], metrics)
 
 
 def warm_up() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from options_bt.engine.records import OPEN, POSITION, POSITION_WORDS, TRADE_WORDS
+from options_bt.engine.records import OPEN, POSITION, POSITION_WORDS, RULES, STATE, TRADE_WORDS
 
 
 class Room(threading.local):
@@ -16,6 +16,9 @@ class Room(threading.local):
 
     Attributes
     ----------
+    jobs : array of RULES
+    states : array of STATE
+        Zeros where backtests begin.
     book : array of OPEN, one element a place
         As many places as the backtests may have positions open, in all.
     positions : array of POSITION, one element a day
@@ -23,32 +26,36 @@ class Room(threading.local):
         The same memory as the positions: their first words.
     equity : array of float64, one element a day of each backtest
     open_positions, margin, returns : arrays of int32, float64 and float64, one element a day
-    written : tuple of int
-        Where what `kernel.simulate` writes lies, as compiled code takes it.
+    at : dict of str to int
+        Where each of them lies in memory, as compiled code takes it.
     """
 
     def __init__(self) -> None:
-        self._make(0, 0, 0)
+        self._make(0, 0, 0, 0)
 
     def fit(self, places: int, days: int, jobs: int) -> None:
-        """Have at least so many places and days, and so many days for each of the backtests."""
-        has = len(self.book), len(self.positions), len(self.equity)
-        wanted = places, days, days * jobs
+        """Have at least so many places and days, and so many jobs with as many days each; begin them."""
+        has = len(self.book), len(self.positions), len(self.equity), len(self.jobs)
+        wanted = places, days, days * jobs, jobs
         if any(few < many for few, many in zip(has, wanted, strict=True)):
             self._make(*map(max, has, wanted))
+        self.states[:jobs] = _BEGUN
 
-    def _make(self, places: int, days: int, cells: int) -> None:
+    def _make(self, places: int, days: int, cells: int, jobs: int) -> None:
+        self.jobs, self.states = np.empty(jobs, RULES), np.empty(jobs, STATE)
         self.book, self.positions = np.empty(places, OPEN), np.empty(days, POSITION)
-        words: NDArray[np.int64] = self.positions.view(np.int64).reshape(-1, POSITION_WORDS)
-        self.trades = words[:, :TRADE_WORDS]
         self.equity = np.empty(cells)
         self.open_positions, self.margin, self.returns = np.empty(days, np.int32), np.empty(days), np.empty(days)
-        of_days = (self.positions, self.equity, self.open_positions, self.margin)
-        self.written = (address(self.book), places, *map(address, of_days))
+        self.at = {name: address(array) for name, array in vars(self).items() if isinstance(array, np.ndarray)}
+        words: NDArray[np.int64] = self.positions.view(np.int64).reshape(-1, POSITION_WORDS)
+        self.trades = words[:, :TRADE_WORDS]
 
     def equity_of(self, jobs: int, days: int) -> NDArray[np.float64]:
         """Give the equity of backtests, a row each."""
         return self.equity[: jobs * days].reshape(jobs, days)
+
+
+_BEGUN = np.zeros((), STATE)
 
 
 def address(array: Any) -> int:
