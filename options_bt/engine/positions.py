@@ -72,6 +72,17 @@ def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, p
 
 
 @kernel_part
+def mark_unquoted(chain: Chain, legs: Records, position: Records, today: int) -> None:
+    """Give the legs that are not quoted today the prices of the model."""
+    day = chain.days[today]
+    for number in range(len(legs)):
+        if chain.quotes[position.row[number]].day != today:
+            position.mid[number], position.half_spread[number], position.delta[number] = modelled(
+                chain, day, legs[number].right, position.strike[number], position.expiration
+            )
+
+
+@kernel_part
 def mark(chain: Chain, rules: Records, arm: Records, legs: Records, position: Records, today: int) -> bool:
     """Give a position today's prices if every leg has one; tell whether it has."""
     source, day = source_of_marks(chain, rules, arm, legs, position, today), chain.days[today]
@@ -82,17 +93,13 @@ def mark(chain: Chain, rules: Records, arm: Records, legs: Records, position: Re
     position.modelled_exit = source == MODELLED
     position.modelled_days += source == MODELLED
     position.close_mark = day.close
-    value, half_spreads = 0.0, 0.0
     for number in range(len(legs)):
-        leg, quote = legs[number], chain.quotes[position.row[number]]
-        if quote.day == today:
-            mid, half_spread, delta = (quote.bid + quote.ask) / 2, (quote.ask - quote.bid) / 2, quote.delta
-        else:
-            mid, half_spread, delta = modelled(chain, day, leg.right, position.strike[number], position.expiration)
-        position.mid[number], position.half_spread[number], position.delta[number] = mid, half_spread, delta
-        value += leg.side * leg.ratio * mid
-        half_spreads += leg.ratio * half_spread
-    position.value, position.half_spreads = value, half_spreads
+        quote = chain.quotes[position.row[number]]
+        position.mid[number], position.half_spread[number] = (quote.bid + quote.ask) / 2, (quote.ask - quote.bid) / 2
+        position.delta[number] = quote.delta
+    if source == MODELLED:
+        mark_unquoted(chain, legs, position, today)
+    revalue(legs, position)
     return True
 
 
