@@ -27,14 +27,14 @@ class Fault(NamedTuple):
     wrong: str
 
 
-KERNEL, LEGS, POSITIONS, MODELLED = "kernel.py", "legs.py", "positions.py", "modelled.py"
+KERNEL, HOLDING, LEGS, POSITIONS, MODELLED = "kernel.py", "holding.py", "legs.py", "positions.py", "modelled.py"
 FAULTS = (
     Fault("a split rounds strikes down", POSITIONS, "/ ratio * 100 + 0.5 + TOLERANCE) / 100", "/ ratio * 100) / 100"),
     Fault(
         "a split on the day of expiration is left out",
-        KERNEL,
-        "if action.date <= position.expiration:",
-        "if action.date < position.expiration:",
+        HOLDING,
+        "action.date > position.expiration:",
+        "action.date >= position.expiration:",
     ),
     Fault("yesterday's quote counts as today's", POSITIONS, "and chain.quotes[following].day == today:", ":"),
     Fault(
@@ -57,29 +57,35 @@ FAULTS = (
     ),
     Fault(
         "settlement uses the close of the day",
-        KERNEL,
+        HOLDING,
         "position.close_exit = position.settlement",
         "position.close_exit = day.close",
     ),
     Fault(
         "commission is forgotten at the exit",
-        KERNEL,
+        HOLDING,
         "position.fees += position.contracts * arm.contracts * rules.commission",
         "position.fees += 0.0",
     ),
     Fault(
         "sizes are taken from today's cash",
         KERNEL,
-        "day, state.equity, committed, position)",
+        "day, before, committed, position)",
         "day, state.cash, committed, position)",
     ),
     Fault(
         "margin of a new trade is not committed",
         KERNEL,
-        "committed += position.max_loss\n            position.number",
-        "position.number",
+        "return place.max_loss",
+        "return 0.0",
     ),
-    Fault("an entry is made on the last day", KERNEL, "if not last_day and state.still_open", "if state.still_open"),
+    Fault("an entry is made on the last day", KERNEL, " and today < len(equity) - 1:", ":"),
+    Fault(
+        "room is seen when the last position ends, not the first",
+        KERNEL,
+        "end = min(end, book[number].end)",
+        "end = max(end, book[number].end)",
+    ),
     Fault("slippage is paid at the mid", LEGS, "mid + side * slippage * half_spread", "mid"),
     Fault(
         "of two expirations as near the later is taken",
@@ -87,7 +93,7 @@ FAULTS = (
         "abs(dte - rules.dte_target) < distance - TOLERANCE",
         "abs(dte - rules.dte_target) <= distance + TOLERANCE",
     ),
-    Fault("a short leg may be sold at a bid of zero", LEGS, "if leg.side < 0 and quotes[row].bid <= 0.0:", "if False:"),
+    Fault("a short leg may be sold at a bid of zero", LEGS, "if rows[row].bid <= least_bid:", "if False:"),
     Fault("a put settles as a call", LEGS, "close - strike if right == CALL else strike - close", "close - strike"),
     Fault(
         "half of the margin of a naked call",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite, nan, sqrt
+from math import isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,13 +70,13 @@ def trade_metrics(state: Records) -> tuple[float, ...]:
 
 
 @kernel_part
-def gathered(values: NDArray[np.float64], first: int, last: int, limit: float) -> int:
-    """Bring those of a part of values that are up to a limit to its front; give where the others begin."""
+def gathered(values: NDArray[np.float64], first: int, last: int, limit: float, included: bool) -> int:
+    """Bring those of a part of values that are below a limit, or at it, to its front; give where the others begin."""
     begin = first
     for place in range(first, last):  # without a branch, which a processor would often guess wrongly
         value = values[place]
         values[place], values[begin] = values[begin], value
-        begin += value <= limit
+        begin += value <= limit if included else value < limit
     return begin
 
 
@@ -88,9 +88,9 @@ def mean_of_lowest(values: NDArray[np.float64], count: int, limit: float) -> flo
     """
     first, last = 0, len(values)  # before the first are the lowest alone, and from the last on none of them
     while first < count < last:
-        begin = gathered(values, first, last, limit)
+        begin = gathered(values, first, last, limit, True)
         if begin == last:  # the limit is the highest, perhaps several times
-            begin = gathered(values, first, last, np.nextafter(limit, -inf))
+            begin = gathered(values, first, last, limit, False)
             if begin <= count:
                 break
         first, last = (begin, last) if begin <= count else (first, begin)
