@@ -168,8 +168,8 @@ def axis_text(name: str) -> pl.Expr:
 
 def _values(run: Run, name: str) -> list[str]:
     # In the results the first rows of the values have the order of the job file.
-    values = run.scan_results().select(axis_text(name).unique(maintain_order=True))
-    return values.collect().to_series().to_list()
+    values = run.scan_results().select(pl.col(name).unique(maintain_order=True))
+    return values.collect().select(axis_text(name)).to_series().to_list()
 
 
 def _places(run: Run) -> list[str]:

@@ -124,7 +124,7 @@ def test_data_that_have_changed_are_refused(bare: Run, cache: Path, tmp_path: Pa
 
 def test_other_rules_are_refused(bare: Run) -> None:
     bare.info = structs.replace(bare.info, semantics=1)
-    with pytest.raises(RunFolderError, match="made by rules of version 1, and this program has 4"):
+    with pytest.raises(RunFolderError, match="made by rules of version 1, and this program has 5"):
         bare.equity()
 
 

@@ -134,11 +134,13 @@ class Conversation:
             self.news.put(Greeted(address, answer))
 
     async def _run(self, number: int, member: Member, folder: Path, task: bytes) -> None:
-        market = market_name(folder)
+        market, brought = market_name(folder), True
         try:
             answer = await self._call(member.address, on_worker.run, market, task)
             if isinstance(answer, on_worker.Missing):
+                brought = False
                 await self._bring(member, market, folder)
+                brought = True
                 answer = await self._call(member.address, on_worker.run, market, task)
         except FutureCancelledError:
             self.news.put(Disconnected())
@@ -147,7 +149,8 @@ class Conversation:
             self.news.put(Unfit(member.address, str(error)))
             self.news.put(Lost(number, str(error), innocent=True))
         except Exception as error:
-            self.news.put(Lost(number, f"{type(error).__name__}: {error}"))
+            # A batch that was cut off while it waited for its market had not begun.
+            self.news.put(Lost(number, f"{type(error).__name__}: {error}", innocent=not brought))
         else:
             if isinstance(answer, Result):
                 self.news.put(Finished(answer))
