@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from options_bt.engine.records import ARM, CALL, KINDS, LEG, OFF, PUT, RULES, SELECTORS, Arms
+from options_bt.engine.room import address
 from options_bt.job.parameters import Parameters, dte_range
 from options_bt.job.spec import JobSpec
 from options_bt.job.strategies import Strategy
@@ -26,7 +27,14 @@ class Tuned(NamedTuple):
     moneyness: float
 
 
-def encoded(specs: Sequence[JobSpec], calendars: Sequence[int]) -> tuple[list[tuple[float, ...]], Arms]:
+class Located(NamedTuple):
+    """Arms, and where their arrays lie in memory and how long they are, as compiled code takes them."""
+
+    arms: Arms
+    at: tuple[int, ...]
+
+
+def encoded(specs: Sequence[JobSpec], calendars: Sequence[int]) -> tuple[list[tuple[float, ...]], Located]:
     """Give the rules of jobs, the values of a record of RULES each, and the arms that they stand on.
 
     Parameters
@@ -66,7 +74,7 @@ _OFF = [OFF if RULES[name].kind == "i" else nan for name in _NAMES[: _NAMES.inde
 
 
 @lru_cache(maxsize=1024)
-def _arms(several: Sequence[Tuned]) -> Arms:
+def _arms(several: Sequence[Tuned]) -> Located:
     """Give the arms of strategies, one after the other."""
     arms: list[tuple[float, ...]] = []
     legs: list[tuple[float, ...]] = []
@@ -92,4 +100,5 @@ def _arms(several: Sequence[Tuned]) -> Arms:
                         outward,
                     )
                 )
-    return Arms(np.array(arms, ARM).view(np.recarray), np.array(legs, LEG).view(np.recarray))
+    made = Arms(np.array(arms, ARM).view(np.recarray), np.array(legs, LEG).view(np.recarray))
+    return Located(made, tuple(part for array in made for part in (address(array), len(array))))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from options_bt.data.market import Market
-from options_bt.engine.records import Arms
+from options_bt.engine.encoding import Located
 from options_bt.engine.room import Room, address
 from options_bt.errors import StorageError
 from options_bt.storage import write_atomically
@@ -42,14 +42,14 @@ class Entry(NamedTuple):
     code: bytes
 
 
-def simulate(market: Market, arms: Arms, arm_today: NDArray[np.int64], first: int, room: Room, jobs: int) -> None:
+def simulate(market: Market, arms: Located, arm_today: NDArray[np.int64], first: int, room: Room, jobs: int) -> None:
     """Run `kernel.simulate`, compiled, on the first jobs of a room, which they fit into."""
     calendars, days = arm_today.shape
     if _compiles():
         at = room.at
         _functions()["simulate"](
             *market.located,
-            *(at["jobs"], jobs, address(arms.arms), len(arms.arms), address(arms.legs), len(arms.legs)),
+            *(at["jobs"], jobs, *arms.at),
             *(address(arm_today), calendars, days, first, at["states"], at["book"], len(room.book)),
             *(at["positions"], at["equity"], at["open_positions"], at["margin"]),
         )
@@ -60,7 +60,7 @@ def simulate(market: Market, arms: Arms, arm_today: NDArray[np.int64], first: in
         interpreted(
             market.chain,
             room.jobs[:jobs].view(np.recarray),
-            arms,
+            arms.arms,
             arm_today,
             first,
             room.states.view(np.recarray),

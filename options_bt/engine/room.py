@@ -39,7 +39,7 @@ class Room(threading.local):
         wanted = places, days, days * jobs, jobs
         if any(few < many for few, many in zip(has, wanted, strict=True)):
             self._make(*map(max, has, wanted))
-        self.states[:jobs] = _BEGUN
+        self._state_words[:jobs] = 0
 
     def _make(self, places: int, days: int, cells: int, jobs: int) -> None:
         self.jobs, self.states = np.empty(jobs, RULES), np.empty(jobs, STATE)
@@ -49,13 +49,11 @@ class Room(threading.local):
         self.at = {name: address(array) for name, array in vars(self).items() if isinstance(array, np.ndarray)}
         words: NDArray[np.int64] = self.positions.view(np.int64).reshape(-1, POSITION_WORDS)
         self.trades = words[:, :TRADE_WORDS]
+        self._state_words = self.states.view(np.int64).reshape(jobs, STATE.itemsize // 8)
 
     def equity_of(self, jobs: int, days: int) -> NDArray[np.float64]:
         """Give the equity of backtests, a row each."""
         return self.equity[: jobs * days].reshape(jobs, days)
-
-
-_BEGUN = np.zeros((), STATE)
 
 
 def address(array: Any) -> int:
