@@ -79,7 +79,7 @@ FAULTS = (
         "return place.max_loss",
         "return 0.0",
     ),
-    Fault("an entry is made on the last day", KERNEL, " and today < len(equity) - 1:", ":"),
+    Fault("the day before the last has no entry", KERNEL, "len(equity) - 1:", "len(equity) - 2:"),
     Fault(
         "room is seen when the last position ends, not the first",
         KERNEL,

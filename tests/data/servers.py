@@ -99,7 +99,7 @@ def mariadb() -> Iterator[Server]:
         data, port = Path(folder) / "data", free_port()
         user = ["--user=root"] if os.geteuid() == 0 else []
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"]
-        subprocess.run([*install, "--auth-root-authentication-method=normal", *user], check=True, capture_output=True)
+        subprocess.run([*install, "--auth-root-authentication-method=normal", *user], check=True)
         start = [program, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"]
         with _running("mariadb", port, [*start, f"--socket={folder}/socket", *user], Path(folder)) as server:
             yield server
