@@ -65,11 +65,11 @@ def _best(data: RunData) -> tuple[str, ...]:
     objective = data.objective
     if not data.finished:
         return ("No backtest is done, so that there is nothing to rank.",)
-    if not data.values["trades"].sum():
+    if not data.trade_count:
         reasons = refusal_counts(data)
         why = f" What stood in the way most often: {next(iter(reasons))}, see Refusals." if reasons else ""
         return (f"No backtest made a single trade.{why}",)
-    if data.values[objective].null_count() == data.finished:
+    if data.median is None:
         return (f"{objective} is undefined for every backtest, so that there is no best one.",)
     best = data.top.row(0, named=True)
     others = [name for name in HEADLINE[:6] if name != objective and best[name] is not None]
@@ -81,7 +81,7 @@ def _best(data: RunData) -> tuple[str, ...]:
 def _field(data: RunData) -> str:
     """Tell how the best compares with all the others."""
     objective = data.objective
-    median = cell_text(objective, data.values[objective].median())
+    median = cell_text(objective, data.median)
     lost = data.done.select((pl.col("total_pnl") < 0).sum()).collect().item()
     side = "lowest" if objective in LOWER_IS_BETTER else "highest"
     return (
@@ -102,15 +102,13 @@ def _prices(data: RunData) -> tuple[str, ...]:
 
 
 def _facts(data: RunData) -> Facts:
-    values, objective = data.values, data.objective
+    objective = data.objective
     facts = [("backtests done", f"{data.finished:,} of {data.total:,}")]
     if data.finished and data.top[objective][0] is not None:
         facts += [(f"best {objective}", cell_text(objective, data.top[objective][0]))]
-        facts += (
-            [(f"median {objective}", cell_text(objective, values[objective].median()))] if data.finished > 1 else []
-        )
+        facts += [(f"median {objective}", cell_text(objective, data.median))] if data.finished > 1 else []
     sources = data.sources
-    facts += [("trades", f"{values['trades'].sum():,}")] if data.finished else []
+    facts += [("trades", f"{data.trade_count:,}")] if data.finished else []
     facts += [("stale prices", f"{sources.stale:.0%}")] if sources else []
     facts += [("modelled exits", f"{sources.modelled_exits:.0%}")] if sources else []
     return Facts(tuple(facts))

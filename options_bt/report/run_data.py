@@ -37,6 +37,10 @@ class RunData:
         Jobs of the plan, also those that are still to be run.
     finished, failed : int
         Jobs that are done, and that failed.
+    trade_count : int
+        Of all jobs that are done.
+    median : float or None
+        Of the objective; None where it is undefined for every job.
     shown : polars.DataFrame
         The headline columns of the first `MOST_ROWS` of `Run.results`, best first by the objective.
     values : polars.DataFrame
@@ -62,6 +66,8 @@ class RunData:
     total: int
     finished: int
     failed: int
+    trade_count: int
+    median: float | None
     shown: pl.DataFrame
     values: pl.DataFrame
     failures: list[Failure]
@@ -112,6 +118,8 @@ def gathered(run: Run) -> RunData:
     run = run.as_it_stands()
     counts = (pl.col("status").eq(state).sum().alias(state) for state in ("done", "failed"))
     finished, failed = run.scan_results().select(counts).collect().row(0)
+    whole = done_rows(run).select(pl.col("trades").sum(), median=pl.col(run.job.objective).median())
+    trade_count, median = whole.collect().row(0)
     axes = {name: values for name in _places(run) if len(values := _values(run, name)) > 1}
     top = ranked(run, top=TOP, where=f"status = 'done' AND {run.job.objective} IS NOT NULL")
     top = top if top.height else ranked(run, top=TOP, where="status = 'done'")
@@ -122,6 +130,8 @@ def gathered(run: Run) -> RunData:
         total=len(run.plan),
         finished=finished,
         failed=failed,
+        trade_count=trade_count,
+        median=median,
         shown=headline(run, ranked(run, top=MOST_ROWS, columns=headline_columns(run))),
         values=_done_values(run, axes),
         failures=run.failures(MOST_FAILURES),
@@ -168,8 +178,8 @@ def axis_text(name: str) -> pl.Expr:
 
 def _values(run: Run, name: str) -> list[str]:
     # In the results the first rows of the values have the order of the job file.
-    values = run.scan_results().select(pl.col(name).unique(maintain_order=True))
-    return values.collect().select(axis_text(name)).to_series().to_list()
+    values = run.scan_results().select(axis_text(name).unique(maintain_order=True))
+    return values.collect().to_series().to_list()
 
 
 def _places(run: Run) -> list[str]:

@@ -57,6 +57,11 @@ def test_the_headline_says_what_was_run_on_what_and_what_came_out(whole: Run) ->
     assert "Data: demo: simulated market" in text
 
 
+def test_the_headline_counts_the_trades_of_all_backtests(whole: Run) -> None:
+    facts = Page(page(whole)).one("section", id="headline").text
+    assert re.search(rf"(?<![\d,.]){whole.results()['trades'].sum():,}(?![\d,.])", facts)
+
+
 def test_the_share_of_stale_days_is_of_the_days_of_open_positions(small_run: SmallRun, tmp_path: Path) -> None:
     whole = finished(job_of(params={"unquoted": "hold"}), tmp_path, small_run.cache)
     trades = whole.trades()
