@@ -76,13 +76,15 @@ def write_results(plan: Plan, ledger: Ledger, path: Path) -> None:
         if len(plan) <= CHUNK:
             pl.concat(chunks).write_parquet(temporary, compression="zstd")
             return
-        import pyarrow.parquet as pq  # its import takes longer than writing what is small
+        import pyarrow as pa  # its import takes longer than writing what is small
+        import pyarrow.parquet as pq
 
         first = next(chunks).to_arrow()
         with pq.ParquetWriter(temporary, first.schema, compression="zstd") as writer:
             writer.write_table(first)
             for chunk in chunks:
                 writer.write_table(chunk.to_arrow())
+    pa.default_memory_pool().release_unused()  # what follows, as a report, does not come on top of it
 
 
 def _chunks(plan: Plan, ledger: Ledger) -> Iterator[pl.DataFrame]:
