@@ -20,7 +20,7 @@ from benchmarks.measuring import MB, OPTIONS_BT, Observed, Row, observed
 from benchmarks.peer.__main__ import has_optopsy, quotes_of
 from benchmarks.peer.cases import DENSE, DTE_MAX, DTE_MIN, END, START, SYMBOL, Leg
 from benchmarks.plain import COMMISSION, DELTA_TOLERANCE, Rules, backtest, read_puts
-from options_bt.data.source import open_source
+from options_bt.data.sources.factory import open_source
 
 WING = 0.1
 LOOP = Path(__file__).with_name("optopsy_loop.py")

@@ -30,7 +30,7 @@ Themes = Mapping[str, Callable[[Path], Iterable[Row]]]
 
 
 def themes(jobs: int, few: int, many: int, peer: str) -> Themes:
-    """Give each part of the table, by its title: a function of a folder to work in."""
+    """Return each part of the table, by its title: a function of a folder to work in."""
     return {
         "The engine": lambda folder: [*yardstick_rows(folder / "cache"), *kernel_rows(folder / "cache")],
         "The grid": grid_rows,
@@ -41,7 +41,7 @@ def themes(jobs: int, few: int, many: int, peer: str) -> Themes:
 
 
 def table(titled: Mapping[str, Iterable[Row]]) -> str:
-    """Give the table as text; it ends with what it was measured on."""
+    """Return the table as text; it ends with what it was measured on."""
     lines = []
     for title, rows in titled.items():
         lines += [
@@ -54,7 +54,7 @@ def table(titled: Mapping[str, Iterable[Row]]) -> str:
 
 
 def machine() -> str:
-    """Give processor and versions in a line."""
+    """Return processor and versions in a line."""
     versions = f"Python {platform.python_version()}, polars {pl.__version__}, numpy {np.__version__}"
     return f"{versions}, numba {numba.__version__}; {os.cpu_count()} cores, {_processor()}."
 

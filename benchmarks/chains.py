@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from options_bt.data.demo import DemoSource
-from options_bt.data.simulation import black_scholes
+from options_bt.data.sources.demo import DemoSource
+from options_bt.data.sources.simulation import black_scholes
 
 YEAR = 2024
 SYMBOL = "SPY"

@@ -24,13 +24,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
-from options_bt.data.access import Days, Table, looked_up, on
-from options_bt.data.address import parsed
-from options_bt.data.cache import Cache
-from options_bt.data.dolt import DoltSource
-from options_bt.data.mysql import Server
+from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import pull
-from options_bt.data.tables import CHAIN, CHAIN_GREEKS, Schema
+from options_bt.data.sources.mysql.access import Days, Table, looked_up, on
+from options_bt.data.sources.mysql.address import parsed
+from options_bt.data.sources.mysql.dolt import DoltSource
+from options_bt.data.sources.mysql.server import Server
+from options_bt.data.sources.tables import CHAIN, CHAIN_GREEKS, Schema
 
 TABLE = Path(__file__).with_name("dolt.md")
 PORT = 33098
@@ -50,7 +50,7 @@ CHAIN_SQL = """CREATE TABLE option_chain (date date NOT NULL, act_symbol varchar
 
 
 def quotes(day: date, random: np.random.Generator) -> pl.DataFrame:
-    """Give a day: 80 quotes of each big symbol, 14 of each small one."""
+    """Return a day: 80 quotes of each big symbol, 14 of each small one."""
     friday = day + timedelta((4 - day.weekday()) % 7 + 7)
     keys = [
         (symbol, friday + timedelta(14 * expiration), 90.0 + strike, right)
@@ -94,7 +94,7 @@ def make_database(folder: Path) -> None:
 
 
 def dolt(folder: Path, *arguments: str, cwd: Path | None = None) -> bytes:
-    """Run dolt with a home of its own; give what it prints."""
+    """Run dolt with a home of its own; return what it prints."""
     environment = os.environ | {"HOME": str(folder), "DOLT_ROOT_PATH": str(folder)}
     command = ["dolt", *arguments]
     return subprocess.run(command, cwd=cwd or folder, env=environment, check=True, capture_output=True).stdout
@@ -102,7 +102,7 @@ def dolt(folder: Path, *arguments: str, cwd: Path | None = None) -> bytes:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Serve the database on loopback; give its URL."""
+    """Serve the database on loopback; yield its URL."""
     command = ["dolt", "sql-server", "--host=127.0.0.1", f"--port={PORT}", f"--data-dir={folder}"]
     environment = os.environ | {"HOME": str(folder), "DOLT_ROOT_PATH": str(folder)}
     with (folder / "log").open("wb") as log:
@@ -122,7 +122,7 @@ Row = tuple[str, int, float]
 
 
 def timed(what: str, read: Callable[[], int]) -> Row:
-    """Give how many rows something reads and how long it takes."""
+    """Return how many rows something reads and how long it takes."""
     started = time.perf_counter()
     rows = read()
     row = what, rows, time.perf_counter() - started
@@ -247,7 +247,7 @@ def pull_all(url: str, cache: str, years: Sequence[int]) -> None:
 
 
 def table_of(title: str, rows: Sequence[Row]) -> list[str]:
-    """Give a Markdown table; the ratio is to the first row's time per row."""
+    """Return a Markdown table; the ratio is to the first row's time per row."""
     first = rows[0][2] / rows[0][1]
     lines = ["", f"## {title}", "", "| how | rows | seconds | rows/s | times as fast as the first |"]
     lines.append("| --- | ---: | ---: | ---: | ---: |")

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.measuring import OPTIONS_BT, ROOT, Row, observed, run
-from options_bt.analysis.opened import open_run
-from options_bt.data.building import MARKET_COLUMNS
+from options_bt.analysis.run_reader import open_run
+from options_bt.data.market.building import MARKET_COLUMNS
 
 
 def grid_rows(folder: Path, goes: int = 5) -> list[Row]:

@@ -95,7 +95,7 @@ def points(folder: Path, jobs: int, symbols: int, rows: int, workers: int) -> It
 
 
 def summary(table: pl.DataFrame) -> str:
-    """Give a table of all points, and in a line each how the last steps of every axis grew."""
+    """Return a table of all points, and in a line each how the last steps of every axis grew."""
     lines = ["| axis | size | seconds | coordinator | all processes |", "| --- | ---: | ---: | ---: | ---: |"]
     for axis, size, seconds, peak, whole, _, _ in table.iter_rows():
         lines.append(f"| {axis} | {size:,} | {seconds:,.1f} | {peak:,.0f} MB | {whole:,.0f} MB |")
@@ -135,7 +135,7 @@ def _workers(table: pl.DataFrame) -> str:
 
 
 def chart(axis: str, table: pl.DataFrame) -> Chart:
-    """Give time, logarithmic, and memory of an axis by size, beside a line of what is linear."""
+    """Return time, logarithmic, and memory of an axis by size, beside a line of what is linear."""
     sizes, seconds = table["size"].to_list(), table["seconds"].to_list()
     trace = {"type": "scatter", "x": sizes}
     straight = [seconds[-1] * size / sizes[-1] for size in sizes]

@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.measuring import ROOT, Row, seconds, side_by_side
 from benchmarks.yardstick import yardstick
-from options_bt.data.cache import Cache
-from options_bt.data.market import Market
+from options_bt.data.cache.cache import Cache
+from options_bt.data.market.market import Market
 from options_bt.data.prepare import prepared, pull
-from options_bt.data.source import open_source
+from options_bt.data.sources.factory import open_source
 from options_bt.engine.backtest import run_backtest, run_metrics
 from options_bt.engine.frames import equity_table, trades_table
 from options_bt.job.load import load_job
@@ -27,7 +27,7 @@ HUNDRED = (
 
 
 def market_of(text: str, plan: Plan, cache: Path) -> Market:
-    """Give the market of a source for the first symbol of a plan."""
+    """Return the market of a source for the first symbol of a plan."""
     source, symbol = open_source(text), plan.job.symbols[0]
     store = Cache(cache, source.name)
     pull(source, store, [symbol], plan.years, lambda symbol_years, count, what: None)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from benchmarks.kernel import DENSE
 from benchmarks.measuring import Row, side_by_side
-from options_bt.data.building import MARKET_COLUMNS, build_market
-from options_bt.data.cache import Cache
-from options_bt.data.manifest import chain_path
-from options_bt.data.market import save_market
+from options_bt.data.cache.cache import Cache
+from options_bt.data.cache.manifest import chain_path
+from options_bt.data.market.building import MARKET_COLUMNS, build_market
+from options_bt.data.market.market import save_market
 from options_bt.data.prepare import prepared, pull
-from options_bt.data.source import open_source
+from options_bt.data.sources.factory import open_source
 
 YEARS = range(2019, 2025)
 

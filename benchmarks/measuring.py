@@ -61,12 +61,12 @@ class Observed(NamedTuple):
     looks: tuple[Look, ...]
 
     def peak(self, of: Literal["own", "whole", "below"] = "own", until: float = inf) -> int:
-        """Give the most bytes of a kind, in all or until so many seconds."""
+        """Return the most bytes of a kind, in all or until so many seconds."""
         return max((getattr(look, of) for look in self.looks if look.when <= until), default=0)
 
 
 def seconds(action: Callable[[], object], goes: int = 5) -> float:
-    """Give the shortest of several goes."""
+    """Return the shortest of several goes."""
     best = float("inf")
     for _ in range(goes):
         started = time.perf_counter()
@@ -76,7 +76,7 @@ def seconds(action: Callable[[], object], goes: int = 5) -> float:
 
 
 def side_by_side(*actions: Callable[[], object], goes: int = 15) -> list[float]:
-    """Give the shortest of several goes of each action, in seconds, one after the other so that all meet the same."""
+    """Return the shortest of several goes of each action, in seconds, one after the other so that all meet the same."""
     times = [[seconds(action, 1) for action in actions] for _ in range(goes)]
     return [min(column) for column in zip(*times, strict=True)]
 
@@ -119,14 +119,14 @@ def _full_look(process: psutil.Process, when: float) -> Look:
 
 
 def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:
-    """Run a job file anew from the shell; give what that took, and the seconds until its results were written."""
+    """Run a job file anew from the shell; return what that took, and the seconds until its results were written."""
     began = time.time()
     told = observed([OPTIONS_BT, "run", str(job), "--fresh", "-q", "--workers", str(workers)], folder)
     return told, (folder / "runs" / job.stem / "results.parquet").stat().st_mtime - began
 
 
 def tenths(ledger: Path) -> tuple[float, float]:
-    """Give the backtests a second of the first and of the last tenth of a run, by when its batches ended.
+    """Return the backtests a second of the first and of the last tenth of a run, by when its batches ended.
 
     NaN for a run of a few seconds. The first batch is not counted: the workers start before it.
     """

@@ -129,7 +129,7 @@ FAULTS = (
 
 
 def caught_by(fault: Fault, folder: Path) -> str:
-    """Give the test that fails first with a fault in a copy of the project; empty when none does."""
+    """Return the test that fails first with a fault in a copy of the project; empty when none does."""
     path = folder / "options_bt" / "engine" / fault.file
     original = path.read_text()
     if original.count(fault.line) < 1:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from options_bt.analysis.overfitting.of_run import Overfitting, overfitting_of
 from options_bt.analysis.overfitting.trials import Trials
-from options_bt.data.building import build_market
-from options_bt.data.market import Market
-from options_bt.data.simulation import normal_cdf, normals
+from options_bt.data.market.building import build_market
+from options_bt.data.market.market import Market
+from options_bt.data.sources.simulation import normal_cdf, normals
 from options_bt.engine.backtest import run_backtest
 from options_bt.job.planner import Plan
 from options_bt.job.reading import read_job
@@ -43,7 +43,7 @@ JOB = {
 
 
 def market(seed: str, dear: float) -> Market:
-    """Give a market of weekdays: a martingale without interest, and puts quoted at its volatility plus `dear`."""
+    """Return a market of weekdays: a martingale without interest, and puts quoted at its volatility plus `dear`."""
     calendar = [START + timedelta(days=n) for n in range(DAYS * 7 // 5 + FURTHEST + 1)]
     weekdays = np.array([day.toordinal() - START.toordinal() for day in calendar if day.weekday() < 5])
     years = np.diff(weekdays, prepend=-1) / YEAR
@@ -98,7 +98,7 @@ def symbol(seed: str, dear: float) -> Symbol:
 
 
 def statistics(symbols: list[Symbol]) -> Overfitting:
-    """Give the overfitting statistics of a grid over these symbols."""
+    """Return the overfitting statistics of a grid over these symbols."""
     returns = np.hstack([one.returns for one in symbols])
     backtests = len(symbols[0].trades)
     table = pl.DataFrame(
@@ -113,7 +113,7 @@ def statistics(symbols: list[Symbol]) -> Overfitting:
 
 
 def grids(number: int) -> dict[str, Overfitting]:
-    """Give the statistics of one grid of each kind."""
+    """Return the statistics of one grid of each kind."""
     fair = [symbol(f"{number} {which}", 0.0) for which in range(SYMBOLS)]
     dear = [symbol(f"{number} {which}", DEAR) for which in range(SYMBOLS)]
     return {

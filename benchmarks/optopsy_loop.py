@@ -29,7 +29,7 @@ def _nearest_expiration(candidates: pd.DataFrame) -> pd.Series:
 
 
 def trades_of(keywords: dict[str, Any]) -> int:
-    """Give how many trades optopsy's simulator makes with these keywords."""
+    """Return how many trades optopsy's simulator makes with these keywords."""
     spread = optopsy.short_put_spread
     return len(optopsy.simulate(_chain, spread, capital=1e9, selector=_nearest_expiration, **keywords).trade_log)
 

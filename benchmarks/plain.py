@@ -44,7 +44,7 @@ class Trade(NamedTuple):
 
 
 def read_puts(path: Path) -> pl.DataFrame:
-    """Give the puts of a chain with quotes that can be true."""
+    """Return the puts of a chain with quotes that can be true."""
     chain = pl.read_parquet(path)
     usable = (pl.col("right") == "put") & (pl.col("bid") >= 0) & (pl.col("ask") > 0) & (pl.col("ask") >= pl.col("bid"))
     dte = (pl.col("expiration") - pl.col("date")).dt.total_days()
@@ -52,7 +52,7 @@ def read_puts(path: Path) -> pl.DataFrame:
 
 
 def backtest(puts: pl.DataFrame, closes: dict[date, float], rules: Rules) -> list[Trade]:
-    """Give the trades: one spread at a time, closed by a rule, at expiration or on the last day."""
+    """Return the trades: one spread at a time, closed by a rule, at expiration or on the last day."""
     trades: list[Trade] = []
     last = puts["date"].max()
     assert isinstance(last, date)
@@ -66,7 +66,7 @@ def backtest(puts: pl.DataFrame, closes: dict[date, float], rules: Rules) -> lis
 
 
 def _chosen(today: pl.DataFrame, rules: Rules) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-    """Give the row of the put to sell and of the one to buy, or None."""
+    """Return the row of the put to sell and of the one to buy, or None."""
     target = (rules.dte_min + rules.dte_max) / 2
     inside = today.filter(pl.col("dte").is_between(rules.dte_min, rules.dte_max))
     if inside.is_empty():
@@ -102,7 +102,7 @@ def _closed(
     long: pl.DataFrame,
     last: date,
 ) -> Trade:
-    """Give the trade: how it ends, and what it earns."""
+    """Return the trade: how it ends, and what it earns."""
     credit, expiration = _credit(short, long), short["expiration"][0]
     strikes = short["strike"][0], long["strike"][0]
     later = puts.filter((pl.col("expiration") == expiration) & (pl.col("date") > day) & (pl.col("dte") > 0))

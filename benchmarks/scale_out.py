@@ -19,17 +19,17 @@ from unittest.mock import patch
 from distributed import Client
 from msgspec import structs
 
-from options_bt.data.cache import Cache
+from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import prepared, pull
-from options_bt.data.source import open_source
+from options_bt.data.sources.factory import open_source
 from options_bt.engine.native import warm_up
 from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
-from options_bt.runner.batch import Task
 from options_bt.runner.cluster.connection import local_cluster
 from options_bt.runner.cluster.markets import packed
-from options_bt.runner.executor import Brought, Executor, Finished, Lost
-from options_bt.runner.place import Scheduler, executor_at
+from options_bt.runner.execution.batch import Task
+from options_bt.runner.execution.executor import Brought, Executor, Finished, Lost, Scheduler
+from options_bt.runner.executors import make_executor
 from options_bt.runner.run import run_job
 from options_bt.runner.schedule import Schedule
 
@@ -66,7 +66,7 @@ class Timed:
         self._executor.submit(task)
 
     def wait(self, timeout: float) -> list[Finished | Lost]:
-        """Give what ended, and look at the watch."""
+        """Return what ended, and look at the watch."""
         events = self._executor.wait(timeout)
         self.ends += [time.perf_counter()] * len(events)
         return events
@@ -103,7 +103,7 @@ class Go(NamedTuple):
 def gone(where: str, size: int, folder: Path) -> Go:
     """Run the sweep in batches of so many jobs."""
     made: list[Timed] = []
-    make: Callable[[int], Executor] = executor_at(where, Scheduler(), folder / "cache")
+    make: Callable[[int], Executor] = make_executor(where, Scheduler(), folder / "cache")
 
     def timed(workers: int) -> Executor:
         made.append(Timed(make(workers)))
@@ -129,7 +129,7 @@ def gone(where: str, size: int, folder: Path) -> Go:
 
 
 def size_rows(folder: Path) -> tuple[list[str], Go, Go]:
-    """Give a line for each size, and the best goes of the largest batches."""
+    """Return a line for each size, and the best goes of the largest batches."""
     lines = []
     for size in SIZES:
         pairs = [(gone("local", size, folder), gone("dask", size, folder)) for _ in range(GOES)]
@@ -147,7 +147,7 @@ def size_rows(folder: Path) -> tuple[list[str], Go, Go]:
 
 
 def tasks_a_second() -> float:
-    """Give how many tasks without work a scheduler in this process passes to two workers and back."""
+    """Return how many tasks without work a scheduler in this process passes to two workers and back."""
     with local_cluster(2, Path("cache")) as cluster, Client(cluster, set_as_default=False) as client:
         client.gather(client.map(abs, range(10), pure=False))
         began = time.perf_counter()

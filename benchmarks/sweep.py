@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 
 from benchmarks.measuring import MB, Row, run
-from options_bt.data.cache import Cache
+from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import Prepared, prepared
-from options_bt.data.source import open_source
+from options_bt.data.sources.factory import open_source
 from options_bt.engine.backtest import run_metrics
 from options_bt.engine.native import warm_up
 from options_bt.job.load import load_job
@@ -27,7 +27,7 @@ _DTE = ("20-35", "21-30", "25-50", "30-45", "45-60")
 def sweep_file(
     folder: Path, name: str, jobs: int, symbols: Sequence[str] = SYMBOLS, first_year: int = 2019, **more: object
 ) -> Path:
-    """Write a job file of about so many backtests, of which metrics alone are kept; give its path.
+    """Write a job file of about so many backtests, of which metrics alone are kept; return its path.
 
     The axes are those of a user: delta and days to expiration first, then slippage and profit targets.
     """
@@ -56,7 +56,7 @@ def sweep_file(
 
 
 def alone(job: Path, cache: Path, workers: int) -> float:
-    """Give the seconds that a job's backtests take in so many processes at once: the engine and its metrics, no more.
+    """Return the seconds that a job's backtests take in so many processes at once: the engine and its metrics, no more.
 
     Making the specs, opening the markets and the start of the processes are not counted.
     """

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from options_bt.data.building import build_market
-from options_bt.data.demo import DemoSource
-from options_bt.data.market import Chain, Market
+from options_bt.data.market.building import build_market
+from options_bt.data.market.market import Chain, Market
+from options_bt.data.sources.demo import DemoSource
 from options_bt.engine.backtest import metrics_row, run_backtest
 from options_bt.engine.frames import trades_table
 from options_bt.job.load import load_job
@@ -44,7 +44,7 @@ CONTRACT = ["date", "expiration", "strike", "right"]
 
 
 def thinned(chain: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
-    """Give the quotes that a source would have kept."""
+    """Return the quotes that a source would have kept."""
     rows = chain.filter(pl.col("date").dt.weekday().is_in([1, 3, 5]))
     dte = (pl.col("expiration") - pl.col("date")).dt.total_days()
     listed = rows.select("date", "expiration").unique().sort("date", "expiration")
@@ -59,7 +59,7 @@ def thinned(chain: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
 
 
 def seen_market(whole: Market, thin: Market) -> Market:
-    """Give the market that picks among the thinned quotes and then sees the whole market's of what it holds."""
+    """Return the market that picks among the thinned quotes and then sees the whole market's of what it holds."""
     every, few = whole.chain, thin.chain
     own_day = np.searchsorted(every.days.date, few.days.date)
     days = np.array(every.days).view(np.recarray)
@@ -89,7 +89,7 @@ def seen_market(whole: Market, thin: Market) -> Market:
 
 
 def contracts(chain: Chain) -> pl.DataFrame:
-    """Give the contract of each quote, with the number of its row."""
+    """Return the contract of each quote, with the number of its row."""
     sizes = np.stack(
         [chain.groups.calls_from - chain.groups.puts_from, chain.groups.calls_to - chain.groups.calls_from]
     )
@@ -133,7 +133,7 @@ def plan_of(symbol: str, way: str, *overrides: str) -> Plan:
 
 
 def trades_of(seed: int, symbol: str, ways: dict[str, Market]) -> pl.DataFrame:
-    """Give the trades of each strategy, entered on every day, whichever way they go on."""
+    """Return the trades of each strategy, entered on every day, whichever way they go on."""
     found = []
     for (way, market), strategy in product(ways.items(), STRATEGIES):
         settings = [f"strategy={strategy}", "delta=0.2", "dte=30-45", "max_positions=1000", "capital=1e9"]
@@ -144,7 +144,7 @@ def trades_of(seed: int, symbol: str, ways: dict[str, Market]) -> pl.DataFrame:
 
 
 def metrics_of(seed: int, symbol: str, ways: dict[str, Market]) -> pl.DataFrame:
-    """Give the metrics of each job of jobs/grid.yaml, and of each strategy with one position at a time."""
+    """Return the metrics of each job of jobs/grid.yaml, and of each strategy with one position at a time."""
     rows = []
     for way, market in ways.items():
         named = [plan_of(symbol, way, f"strategy={name}", "delta=0.2", "dte=30-45")[0] for name in STRATEGIES]
@@ -157,14 +157,14 @@ def metrics_of(seed: int, symbol: str, ways: dict[str, Market]) -> pl.DataFrame:
 
 
 def against_truth(rows: pl.DataFrame, key: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Give the rows of each way beside those of the truth, whose columns end in `_true`."""
+    """Yield the rows of each way beside those of the truth, whose columns end in `_true`."""
     truth = rows.filter(pl.col("way") == "true")
     for way in WAYS:
         yield way, rows.filter(pl.col("way") == way).join(truth, on=key, suffix="_true")
 
 
 def trade_lines(trades: pl.DataFrame) -> Iterator[str]:
-    """Give the table of errors by trade."""
+    """Yield the table of errors by trade."""
     yield "| strategy | way | trades | true P/L | bias | spread of the error | spread of the truth | same exit date "
     yield "| within 3 days | win rate | true | stale days | modelled exits |\n|" + "---|" * 13 + "\n"
     error, late = pl.col("pnl") - pl.col("pnl_true"), (pl.col("exit_date") - pl.col("exit_date_true")).dt.total_days()
@@ -193,7 +193,7 @@ def trade_lines(trades: pl.DataFrame) -> Iterator[str]:
 
 
 def strategy_lines(metrics: pl.DataFrame) -> Iterator[str]:
-    """Give the table of errors of each strategy's metrics, one position at a time."""
+    """Yield the table of errors of each strategy's metrics, one position at a time."""
     yield f"| strategy | way | {' | '.join(f'{name}: bias, {ERROR}' for name in GRID_METRICS)} |\n"
     yield "|" + "---|" * (len(GRID_METRICS) + 2) + "\n"
     pairs = dict(against_truth(metrics, ["seed", "symbol", "job"]))
@@ -203,7 +203,7 @@ def strategy_lines(metrics: pl.DataFrame) -> Iterator[str]:
 
 
 def grid_lines(metrics: pl.DataFrame) -> Iterator[str]:
-    """Give the table of errors of the grid's metrics, and of how much of its ranking survives."""
+    """Yield the table of errors of the grid's metrics, and of how much of its ranking survives."""
     grid = metrics.filter(pl.col("of") == "grid")
     yield "| way | " + " | ".join(f"{name}: bias, {ERROR}" for name in GRID_METRICS)
     yield " | rank correlation in a symbol | lowest | same best | of the best three | over 60 jobs |\n"

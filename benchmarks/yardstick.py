@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from options_bt.data.market import Market, Records
+from options_bt.data.market.market import Market, Records
 from options_bt.job.parameters import dte_range
 from options_bt.job.spec import JobSpec
 
@@ -32,7 +32,7 @@ def put_spreads(
     profits: NDArray[np.float64],
     equity: NDArray[np.float64],
 ) -> int:
-    """Write the profit of each trade and the equity of each day from `first` on, in dollars; give how many trades.
+    """Write the profit of each trade and the equity of each day from `first` on, in dollars; return how many trades.
 
     The last day closes what is open; a day without a quote changes nothing. Slippage is half the half-spread, the
     commission 0.65 dollars, the width 5 dollars, the profit target half of the credit and the stop twice it, as in
@@ -109,7 +109,7 @@ def put_spreads(
 
 
 def yardstick(spec: JobSpec, market: Market) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the profit of each trade, in dollars, and the equity of each day of a job of `jobs/grid.yaml`."""
+    """Return the profit of each trade, in dollars, and the equity of each day of a job of `jobs/grid.yaml`."""
     chain = market.chain
     epoch = date(1970, 1, 1).toordinal()
     days = (spec.start.toordinal() - epoch, spec.end.toordinal() - epoch + 1)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from options_bt.analysis.opened import Run, open_run
-from options_bt.data.cache import Cache, cache_folder
+from options_bt.analysis.run_reader import Run, open_run
+from options_bt.data.cache.cache import Cache, cache_folder
 from options_bt.data.prepare import prepared, pull
-from options_bt.data.source import open_source
+from options_bt.data.sources.factory import open_source
 from options_bt.engine.backtest import Outcome, metrics_row, run_backtest
 from options_bt.engine.frames import equity_table, trades_table
 from options_bt.engine.metrics import COUNTS
@@ -22,19 +22,20 @@ from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
 from options_bt.job.reading import read_job
 from options_bt.job.schema import JobFile
-from options_bt.runner.place import Scheduler, executor_at
+from options_bt.runner.execution.executor import Scheduler
+from options_bt.runner.executors import make_executor
 from options_bt.runner.run import run_job
 
 __all__ = ["Backtest", "backtest", "load_job", "open_run", "plan", "run"]
 
 
 def runs_folder(given: str | Path | None = None) -> Path:
-    """Give the folder of the runs: as given, else ``OPTIONS_BT_RUNS``, else ``./runs``."""
+    """Return the folder of the runs: as given, else ``OPTIONS_BT_RUNS``, else ``./runs``."""
     return Path(given or os.environ.get("OPTIONS_BT_RUNS") or "runs")
 
 
 def plan(job: JobFile) -> Plan:
-    """Give every backtest of a job as a lazy sequence of specs.
+    """Return every backtest of a job as a lazy sequence of specs.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def run(
         fresh=fresh,
         resume_failed=resume_failed,
         max_failures=max_failures,
-        make_executor=executor_at(executor, Scheduler(address=scheduler), cache_folder(cache)),
+        make_executor=make_executor(executor, Scheduler(address=scheduler), cache_folder(cache)),
         shown=False,
     )
     return open_run(summary.path, cache)
@@ -231,7 +232,7 @@ def backtest(
 
 
 def _plain(value: Any) -> Any:
-    """Give what numpy or datetime made as what a job file would hold."""
+    """Return what numpy or datetime made as what a job file would hold."""
     match value:
         case np.generic() | np.ndarray():
             return _plain(value.tolist())

@@ -99,7 +99,7 @@ class JobFileError(InputError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Give the known names most like `name`, as a phrase to append to an error.
+    """Return the known names most like `name`, as a phrase to append to an error.
 
     Parameters
     ----------

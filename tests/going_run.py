@@ -16,10 +16,10 @@ import numpy as np
 from options_bt.engine.metrics import METRICS
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
-from options_bt.runner.batch import Batch, Result
-from options_bt.runner.folder import RunFolder, run_info
-from options_bt.runner.ledger import Ledger
-from options_bt.runner.live import Flight, Live
+from options_bt.runner.execution.batch import Batch, Result
+from options_bt.runner.run_folder.folder import RunFolder, run_info
+from options_bt.runner.run_folder.heartbeat import Flight, Live
+from options_bt.runner.run_folder.ledger import Ledger
 from tests.small_run import job_of
 
 FOUR = job_of(name="four", symbols=["SPY", "NVDA"])
@@ -27,8 +27,8 @@ FOUR = job_of(name="four", symbols=["SPY", "NVDA"])
 OWNER = """
 import os, sys, time
 from pathlib import Path
-from options_bt.runner.folder import RunFolder
-from options_bt.runner.ledger import Ledger
+from options_bt.runner.run_folder.folder import RunFolder
+from options_bt.runner.run_folder.ledger import Ledger
 from tests.going_run import live
 folder = RunFolder(Path(sys.argv[1]))
 folder.claim()
@@ -42,14 +42,14 @@ folder.release()
 
 
 def begun(path: Path, job: JobFile = FOUR) -> RunFolder:
-    """Give a run folder in which nothing has ended yet."""
+    """Return a run folder in which nothing has ended yet."""
     folder = RunFolder(path)
     folder.create(run_info(job, "demo: simulated", "1", {}))
     return folder
 
 
 def live(**changes: Any) -> Live:
-    """Give what a run of this process tells now, with batch 7 in flight."""
+    """Return what a run of this process tells now, with batch 7 in flight."""
     now = time.time()
     flight = Flight(number=7, symbol="NVDA", jobs=2, attempt=1, started=now)
     told: dict[str, Any] = {

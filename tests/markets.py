@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import polars as pl
 
-from options_bt.data.building import build_market
-from options_bt.data.market import Market
-from options_bt.data.source import CHAIN_COLUMNS
+from options_bt.data.market.building import build_market
+from options_bt.data.market.market import Market
+from options_bt.data.sources.source import CHAIN_COLUMNS
 
 Row = dict[str, Any]
 SPLIT_RATIOS = ((2.0, 1.0), (4.0, 1.0), (10.0, 1.0), (3.0, 2.0), (1.0, 8.0))
@@ -32,7 +32,7 @@ class RandomMarket:
     dividends: list[tuple[date, float]] = field(default_factory=list)
 
     def built(self) -> Market:
-        """Give the market that the engine reads."""
+        """Return the market that the engine reads."""
         dates = {"date": pl.Date, "expiration": pl.Date, "right": pl.String}
         schema = {name: dates.get(name, pl.Float64) for name in CHAIN_COLUMNS}
         quotes = pl.DataFrame(self.quotes, schema=schema) if self.quotes else pl.DataFrame(schema=schema)
@@ -50,7 +50,7 @@ class RandomMarket:
 
 
 def random_market(seed: int) -> RandomMarket:
-    """Give a market of 2 to 25 quote days."""
+    """Return a market of 2 to 25 quote days."""
     random = Random(seed)
     first = date(2020, 1, 1) + timedelta(days=random.randrange(60))
     calendar = [first + timedelta(days=n) for n in range(random.choice([3, 25, 40, 60]))]
@@ -83,7 +83,7 @@ def random_market(seed: int) -> RandomMarket:
 
 
 def _ladder(random: Random) -> list[float]:
-    """Give strikes as fractions of the first spot, before splits."""
+    """Return strikes as fractions of the first spot, before splits."""
     step = random.choice([0.01, 0.025, 0.05])
     return [1 + step * n for n in range(-random.randint(3, 6), random.randint(4, 7))]
 

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 from msgspec import structs
 
-from options_bt.analysis.opened import Run, open_run
+from options_bt.analysis.run_reader import Run, open_run
 from options_bt.engine.backtest import Outcome, run_backtest
 from options_bt.job.reading import read_job
 from options_bt.job.schema import JobFile
 from options_bt.job.spec import JobSpec
-from options_bt.runner import batch
+from options_bt.runner.execution import batch
 from options_bt.runner.run import run_job
 
 JOB = """\
@@ -38,12 +38,12 @@ class SmallRun(NamedTuple):
     cache: Path
 
     def copy(self, folder: Path) -> Path:
-        """Give a copy of the run folder, named as the run, to be changed."""
+        """Return a copy of the run folder, named as the run, to be changed."""
         return Path(shutil.copytree(self.path, folder / self.path.name))
 
 
 def job_of(**entries: Any) -> JobFile:
-    """Give a job of two backtests of SPY, but for what is given otherwise."""
+    """Return a job of two backtests of SPY, but for what is given otherwise."""
     base = {
         "name": "two",
         "symbols": ["SPY"],
@@ -74,7 +74,7 @@ def with_a_failure(job: JobFile, runs: Path, cache: Path) -> Run:
 
 
 def with_results(path: Path, results: pl.DataFrame, **job: Any) -> Run:
-    """Give the run at `path` with these results, and with other entries of its job."""
+    """Return the run at `path` with these results, and with other entries of its job."""
     results.write_parquet(path / "results.parquet")
     run = open_run(path)
     run.info = structs.replace(run.info, job=structs.replace(run.info.job, **job))
@@ -82,5 +82,5 @@ def with_results(path: Path, results: pl.DataFrame, **job: Any) -> Run:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Give every file below a folder by its path."""
+    """Return every file below a folder by its path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

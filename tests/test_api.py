@@ -13,9 +13,9 @@ from polars.testing import assert_frame_equal
 
 import options_bt
 from options_bt import api
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.api import backtest, load_job, open_run, plan, runs_folder
-from options_bt.data.cache import cache_folder
+from options_bt.data.cache.cache import cache_folder
 from options_bt.engine.metrics import COUNTS, METRICS
 from options_bt.errors import InputError, JobFileError, RunFolderError, SourceError
 from options_bt.job.strategies import STRATEGIES

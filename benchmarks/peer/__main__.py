@@ -34,8 +34,8 @@ from benchmarks.peer.cases import their_keywords as keywords
 from benchmarks.peer.differences import CENT, UNEXPLAINED, difference, more_commission, one_at_a_time, same
 from benchmarks.peer.rules import Chain, Trade, modelled
 from benchmarks.peer.table import Compared, table
-from options_bt.data.cleaning import cleaned
-from options_bt.data.source import open_source
+from options_bt.data.market.cleaning import cleaned
+from options_bt.data.sources.factory import open_source
 
 TABLE = Path(__file__).parents[1] / "peer.md"
 SIDE = Path(__file__).with_name("optopsy_side.py")
@@ -43,7 +43,7 @@ UNLIMITED = 1000
 
 
 def quotes_of(source_text: str) -> pl.DataFrame:
-    """Give the quotes that options-bt sees after cleaning, in optopsy's columns, and what each is worth in the end."""
+    """Return the clean quotes of options-bt in optopsy's columns, and what each is worth in the end."""
     source = open_source(source_text)
     quotes, _ = cleaned(pl.concat(frame for _, frame in source.chain(SYMBOL, [int(START[:4])])))
     is_call, strike = pl.col("right") == 1, pl.col("cents") / 100
@@ -60,7 +60,7 @@ def quotes_of(source_text: str) -> pl.DataFrame:
 
 
 def chains() -> dict[str, pl.DataFrame]:
-    """Give the chains that optopsy is given, by the names that cases have for them."""
+    """Return the chains that optopsy is given, by the names that cases have for them."""
     whole = quotes_of(DENSE)
     dte = (pl.col("expiration") - pl.col("quote_date")).dt.total_days()
     settled = [pl.when(dte == 0).then("intrinsic").otherwise(name).alias(name) for name in ("bid", "ask")]
@@ -69,7 +69,7 @@ def chains() -> dict[str, pl.DataFrame]:
 
 
 def ours(case: Case, cache: Path, max_positions: int) -> list[Trade]:
-    """Give the trades of options-bt."""
+    """Return the trades of options-bt."""
     trades = options_bt.backtest(
         SYMBOL,
         START,
@@ -105,7 +105,7 @@ def run_theirs(python: str, folder: Path, data: dict[str, pl.DataFrame], wanted:
 
 
 def theirs(path: Path) -> dict[str, list[Trade]]:
-    """Give optopsy's trades of every case, one of each entry date."""
+    """Return optopsy's trades of every case, one of each entry date."""
     found: dict[str, list[Trade]] = defaultdict(list)
     dates = pl.col("entry_date", "expiration", "exit_date").cast(pl.Date)
     how = pl.when("early").then(pl.lit("early")).otherwise(pl.lit("planned"))
@@ -118,7 +118,7 @@ def theirs(path: Path) -> dict[str, list[Trade]]:
 
 
 def compared(case: Case, chain: Chain, our: list[Trade], their: list[Trade]) -> Compared:
-    """Give both programs' trades of a case by entry date, and why they differ."""
+    """Return both programs' trades of a case by entry date, and why they differ."""
     ours_of, theirs_of = ({trade.entry_date: trade for trade in trades} for trades in (our, their))
     pairs = []
     for day in sorted(ours_of.keys() | theirs_of.keys()):
@@ -134,13 +134,13 @@ def compared(case: Case, chain: Chain, our: list[Trade], their: list[Trade]) -> 
 
 
 def is_modelled(chain: Chain, case: Case, trade: Trade) -> bool:
-    """Tell whether the page of rules makes the same trade as optopsy did, with the same P/L."""
+    """Return whether the page of rules makes the same trade as optopsy did, with the same P/L."""
     model = modelled(chain, case, trade.entry_date)
     return model is not None and same(model, trade) and abs(model.pnl - trade.pnl) < CENT * 100
 
 
 def simulated_as_walked(path: Path, case: Case, their: list[Trade]) -> bool:
-    """Tell whether optopsy's simulator made of its own trades what a book of one position makes of them."""
+    """Return whether optopsy's simulator made of its own trades what a book of one position makes of them."""
     dates = pl.col("entry_date", "exit_date").cast(pl.Date)
     log = pl.read_parquet(path).filter(pl.col("case") == case.name).with_columns(dates).drop("case").rows()
     walked = [(t.entry_date, t.exit_date, 100 * (t.premium - t.exit_cost)) for t in one_at_a_time(their)]
@@ -150,14 +150,14 @@ def simulated_as_walked(path: Path, case: Case, their: list[Trade]) -> bool:
 
 
 def has_optopsy(python: str) -> bool:
-    """Tell whether an interpreter is there and can run the other half."""
+    """Return whether an interpreter is there and can run the other half."""
     if shutil.which(python) is None:
         return False
     return subprocess.run([python, "-c", "import optopsy, pyarrow"], capture_output=True, check=False).returncode == 0
 
 
 def main(python: str, path: Path, wanted: Sequence[Case]) -> int:
-    """Compare the cases, print and save; give how many trades are unexplained."""
+    """Compare the cases, print and save; return how many trades are unexplained."""
     if not has_optopsy(python):
         sys.exit(
             f"{python or 'no Python'}: an interpreter that has optopsy and pyarrow is needed; make one:\n{__doc__}"

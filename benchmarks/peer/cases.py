@@ -102,14 +102,14 @@ AS_IT_COMES = (
 
 
 def cases() -> Iterator[Case]:
-    """Give every case."""
+    """Yield every case."""
     for rules in (*EQUAL, *AS_IT_COMES):
         for strategy, optopsy, legs in STRATEGIES:
             yield Case(strategy, optopsy, legs, rules)
 
 
 def our_strategy(case: Case) -> dict[str, Any]:
-    """Give a case's legs as a strategy of a job file; the body of a butterfly shares its strike."""
+    """Return a case's legs as a strategy of a job file; the body of a butterfly shares its strike."""
     legs: list[dict[str, Any]] = []
     for number, leg in enumerate(case.legs, start=1):
         side = "long" if leg.side == LONG else "short"
@@ -120,14 +120,14 @@ def our_strategy(case: Case) -> dict[str, Any]:
 
 
 def our_params(case: Case) -> dict[str, Any]:
-    """Give a case's parameters; what optopsy does not have is turned off."""
+    """Return a case's parameters; what optopsy does not have is turned off."""
     off = {"stop_loss": None, "profit_target": None, "min_credit": 0, "capital": 1e9, "unquoted": "hold"}
     dte = f"{DTE_MIN}-{DTE_MAX}"
     return {**off, "dte": dte, "delta_tolerance": DELTA_TOLERANCE, "commission": COMMISSION, **case.rules.ours}
 
 
 def their_keywords(case: Case) -> dict[str, Any]:
-    """Give a case's keywords; optopsy takes a commission per contract for one per share."""
+    """Return a case's keywords; optopsy takes a commission per contract for one per share."""
     ranges = {
         f"leg{number}_delta": {"target": leg.delta, "min": leg.low, "max": leg.high}
         for number, leg in enumerate(case.legs, start=1)

@@ -33,13 +33,13 @@ UNEXPLAINED = "unexplained"
 
 
 def same(a: Trade, b: Trade) -> bool:
-    """Tell whether two trades have the same dates, strikes and prices."""
+    """Return whether two trades have the same dates, strikes and prices."""
     prices = abs(a.premium - b.premium) < CENT and abs(a.exit_cost - b.exit_cost) < CENT
     return prices and a[:3] == b[:3] and a.exit_date == b.exit_date
 
 
 def tied(chain: Chain, trade: Trade, leg: Leg, ours: float, theirs: float) -> bool:
-    """Tell whether two strikes are equally far from a leg's delta; one without a delta or a bid is not."""
+    """Return whether two strikes are equally far from a leg's delta; one without a delta or a bid is not."""
     delta = dict(chain.listed[trade.entry_date][trade.expiration][leg.right])
     if ours not in delta or theirs not in delta:
         return False
@@ -47,14 +47,14 @@ def tied(chain: Chain, trade: Trade, leg: Leg, ours: float, theirs: float) -> bo
 
 
 def met_exactly(chain: Chain, case: Case, ours: Trade) -> bool:
-    """Tell whether a threshold is met on the day of our exit, and by no more than a rounding."""
+    """Return whether a threshold is met on the day of our exit, and by no more than a rounding."""
     thresholds = (case.rules.theirs["stop_loss"], case.rules.theirs["take_profit"])
     profits = [profit for day, profit, _ in crossings(chain, case, ours) if day == ours.exit_date]
     return any(abs(profit - threshold) < TIE for profit in profits for threshold in thresholds)
 
 
 def difference(chain: Chain, case: Case, ours: Trade | None, theirs: Trade | None) -> str:
-    """Give the rule that sets two trades of a day apart; empty when they are the same."""
+    """Return the rule that sets two trades of a day apart; empty when they are the same."""
     if ours is None:
         return UNEXPLAINED
     if theirs is None or theirs.expiration != ours.expiration:
@@ -79,7 +79,7 @@ def difference(chain: Chain, case: Case, ours: Trade | None, theirs: Trade | Non
 
 
 def more_commission(case: Case, ours: Trade, theirs: Trade) -> float:
-    """Give by how much our P/L of the same trade must be lower, for commission alone.
+    """Return by how much our P/L of the same trade must be lower, for commission alone.
 
     optopsy charges every planned exit, at expiration too, but no early one; options-bt every closing trade, but no
     settlement.
@@ -90,7 +90,7 @@ def more_commission(case: Case, ours: Trade, theirs: Trade) -> float:
 
 
 def one_at_a_time(trades: Sequence[Trade]) -> list[Trade]:
-    """Give the trades of a book of one position, of trades that might be entered, in their order."""
+    """Return the trades of a book of one position, of trades that might be entered, in their order."""
     kept: list[Trade] = []
     for trade in trades:
         if not kept or trade.entry_date >= kept[-1].exit_date:

@@ -21,7 +21,7 @@ Case = dict[str, Any]
 
 
 def nearest_expiration(target: float) -> Callable[[pd.DataFrame], pd.Series]:
-    """Give a selector of the candidate whose days to expiration are nearest to a target, the sooner of two."""
+    """Return a selector of the candidate whose days to expiration are nearest to a target, the sooner of two."""
 
     def chosen(candidates: pd.DataFrame) -> pd.Series:
         ordered = candidates.sort_values("dte_entry", kind="stable")
@@ -31,7 +31,7 @@ def nearest_expiration(target: float) -> Callable[[pd.DataFrame], pd.Series]:
 
 
 def every_day(raw: pd.DataFrame, case: Case) -> pd.DataFrame:
-    """Give one of optopsy's trades for each entry date, in the names and signs of options-bt."""
+    """Return one of optopsy's trades for each entry date, in the names and signs of options-bt."""
     raw = raw.assign(entry_date=raw["expiration"] - pd.to_timedelta(raw["dte_entry"], unit="D"))
     selector = nearest_expiration(case["dte_target"])
     raw = pd.DataFrame([selector(day) for _, day in raw.groupby("entry_date")]).reset_index(drop=True)
@@ -58,7 +58,7 @@ def every_day(raw: pd.DataFrame, case: Case) -> pd.DataFrame:
 
 
 def one_at_a_time(chain: pd.DataFrame, raw: pd.DataFrame, case: Case) -> pd.DataFrame:
-    """Give the trade log of optopsy's simulator, on trades made before: it goes by the name of the strategy."""
+    """Return the trade log of optopsy's simulator, on trades made before: it goes by the name of the strategy."""
     known = wraps(getattr(optopsy, case["optopsy"]))(lambda data, **keywords: raw)
     selector = nearest_expiration(case["dte_target"])
     log = optopsy.simulate(chain, known, capital=1e9, selector=selector, **case["keywords"]).trade_log

@@ -33,7 +33,7 @@ class Trade(NamedTuple):
 
 
 def fill(prices: Prices, side: int, slippage: float) -> float:
-    """Give the price at which a side trades."""
+    """Return the price at which a side trades."""
     bid, ask = prices
     return (bid + ask) / 2 + side * (ask - bid) / 2 * slippage
 
@@ -62,17 +62,17 @@ class Chain:
         self.last = max(self.listed)
 
     def nearest(self, day: date, expiration: date, leg: Leg) -> float | None:
-        """Give the strike whose delta is nearest to a leg's, the lowest of several."""
+        """Return the strike whose delta is nearest to a leg's, the lowest of several."""
         inside = [row for row in self.listed[day][expiration][leg.right] if leg.low <= row[1] <= leg.high]
         return min(inside, key=lambda row: abs(row[1] - leg.delta))[0] if inside else None
 
     def legs(self, case: Case, expiration: date, strikes: tuple[float, ...]) -> list[dict[date, Prices]]:
-        """Give the quotes of each leg by day."""
+        """Return the quotes of each leg by day."""
         return [self.contracts[leg.right, expiration, strike] for leg, strike in zip(case.legs, strikes, strict=True)]
 
 
 def in_order(strategy: str, strikes: tuple[float, ...]) -> bool:
-    """Tell whether strikes stand as optopsy wants a strategy's: ascending, but for a butterfly's body."""
+    """Return whether strikes stand as optopsy wants a strategy's: ascending, but for a butterfly's body."""
     steps = [high - low for low, high in pairwise(strikes)]
     if strategy == "iron_butterfly":
         return steps[0] > 0 and steps[1] == 0 and steps[2] > 0
@@ -80,7 +80,7 @@ def in_order(strategy: str, strikes: tuple[float, ...]) -> bool:
 
 
 def dropped(chain: Chain, case: Case, day: date, expiration: date) -> str:
-    """Give why optopsy has no trade in an expiration, empty when it has one.
+    """Return why optopsy has no trade in an expiration, empty when it has one.
 
     'delta' when a leg has no strike in its range of deltas; the others are in `differences.RULES`.
     """
@@ -99,7 +99,7 @@ def dropped(chain: Chain, case: Case, day: date, expiration: date) -> str:
 
 
 def crossings(chain: Chain, case: Case, trade: Trade) -> Iterator[tuple[date, float, float]]:
-    """Give the days on which optopsy looks at a trade, with its profit as a share of the entry price, and its cost.
+    """Yield the days on which optopsy looks at a trade, with its profit as a share of the entry price, and its cost.
 
     These are the days after the entry, before the last quote of any leg, on which every leg is quoted; all at mids.
     """
@@ -112,7 +112,7 @@ def crossings(chain: Chain, case: Case, trade: Trade) -> Iterator[tuple[date, fl
 
 
 def modelled(chain: Chain, case: Case, day: date) -> Trade | None:
-    """Give the trade that optopsy makes on a day, with the expiration nearest to the target of those it has."""
+    """Return the trade that optopsy makes on a day, with the expiration nearest to the target of those it has."""
     expirations = sorted(chain.listed[day], key=lambda expiration: (expiration - day).days)
     inside = [e for e in expirations if case.rules.planned_dte < (e - day).days <= DTE_MAX]
     possible = [e for e in inside if not dropped(chain, case, day, e)]

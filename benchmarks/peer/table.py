@@ -28,17 +28,17 @@ class Compared(NamedTuple):
 
 
 def row(*cells: object) -> str:
-    """Give a row of a table."""
+    """Return a row of a table."""
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 
 def head(*names: str) -> list[str]:
-    """Give the two first lines of a table; names that begin with > stand to the right."""
+    """Return the two first lines of a table; names that begin with > stand to the right."""
     return [row(*(name.lstrip(">") for name in names)), row(*("---:" if n.startswith(">") else "---" for n in names))]
 
 
 def counted(result: Compared) -> str:
-    """Give a row of how many trades are the same, and of what sets the others apart."""
+    """Return a row of how many trades are the same, and of what sets the others apart."""
     both = [(a, b, why) for a, b, why in result.pairs if a is not None and b is not None]
     alike = [(a, b) for a, b, why in both if not why]
     charged_alike = sum(abs(a.pnl - b.pnl) < CENT * 100 for a, b in alike)
@@ -56,7 +56,7 @@ def counted(result: Compared) -> str:
 
 
 def shown(trade: Trade | None) -> list[str]:
-    """Give a trade's cells: expiration, strikes, premium, exit date, exit cost."""
+    """Return a trade's cells: expiration, strikes, premium, exit date, exit cost."""
     if trade is None:
         return ["", "no trade", "", "", ""]
     strikes = " / ".join(f"{strike:g}" for strike in trade.strikes)
@@ -65,7 +65,7 @@ def shown(trade: Trade | None) -> list[str]:
 
 
 def examples(results: Iterable[Compared]) -> list[str]:
-    """Give the first trade that is the same, and the first that each rule sets apart, side by side."""
+    """Return the first trade that is the same, and the first that each rule sets apart, side by side."""
     first: dict[str, tuple[Case, Pair]] = {}
     for result in results:
         for pair in result.pairs:
@@ -82,7 +82,7 @@ def examples(results: Iterable[Compared]) -> list[str]:
 
 
 def book_row(book: Book) -> str:
-    """Give a row about a book of one position at a time."""
+    """Return a row about a book of one position at a time."""
     case, our, their = book
     by_day = {trade.entry_date: trade for trade in their}
     alike = sum(trade.entry_date in by_day and same(trade, by_day[trade.entry_date]) for trade in our)
@@ -91,7 +91,7 @@ def book_row(book: Book) -> str:
 
 
 def probe_rows(probes: dict[str, Any]) -> list[str]:
-    """Give what else was measured of optopsy."""
+    """Return what else was measured of optopsy."""
     measured = {
         "trades of `short_put_spread`, leg 1 the lower strike": "{low_first:,}",
         "the same with the legs the other way round; no warning": "{high_first:,}",
@@ -108,7 +108,7 @@ def probe_rows(probes: dict[str, Any]) -> list[str]:
 
 
 def table(results: Sequence[Compared], books: Sequence[Book], probes: dict[str, Any]) -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     totals = Counter(why for result in results for _, _, why in result.pairs if why)
     equal = [result for result in results if result.case.rules in EQUAL]
     plain = [result for result in results if result.case.rules not in EQUAL]

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from options_bt.analysis.choosing import Values, WindowResults, best, goodness
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.analysis.stitching import annualised
 from options_bt.engine.metrics import DAYS_PER_YEAR
 from options_bt.job.planner import Plan
@@ -21,7 +21,7 @@ OF_THE_JOBS = ("test_capital", "trades", "wins", "train_total", "test_total", "t
 def choices_table(
     run: Run, found: WindowResults, metric: str, chosen: NDArray[np.int64], scores: Values
 ) -> pl.DataFrame:
-    """Give a row a symbol and window, in the order of the plan.
+    """Return a row a symbol and window, in the order of the plan.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def choices_table(
 
 
 def _places(plan: Plan) -> pl.DataFrame:
-    """Give symbol, window and days of each choice."""
+    """Return symbol, window and days of each choice."""
     pairs = list(zip(plan.spans[::2], plan.spans[1::2], strict=True))
     return pl.DataFrame(
         [
@@ -69,14 +69,14 @@ def _places(plan: Plan) -> pl.DataFrame:
 
 
 def _at(values: NDArray[Any], chosen: NDArray[np.int64]) -> NDArray[Any]:
-    """Give the values of the choices, shape (S, W); NaN, or -1 of rows, where there is none."""
+    """Return the values of the choices, shape (S, W); NaN, or -1 of rows, where there is none."""
     none = np.nan if values.dtype.kind == "f" else -1
     taken = np.take_along_axis(values, np.maximum(chosen, 0)[:, :, None], axis=2)[:, :, 0]
     return np.where(chosen >= 0, taken, none)
 
 
 def _rows(frame: pl.DataFrame, rows: NDArray[np.int64]) -> pl.DataFrame:
-    """Give these rows of a frame, one of nulls for -1."""
+    """Return these rows of a frame, one of nulls for -1."""
     index = pl.Series(rows.ravel())
     return frame.select(pl.all().gather(index.set(index < 0, None)))
 
@@ -86,7 +86,7 @@ def _axes(found: WindowResults, chosen: NDArray[np.int64], prefix: str = "") -> 
 
 
 def _jobs(run: Run, found: WindowResults, metric: str, chosen: NDArray[np.int64]) -> list[pl.Series]:
-    """Give what the training and the test job of each choice gave."""
+    """Return what the training and the test job of each choice gave."""
     train = _rows(found.results, _at(found.train_row, chosen))
     test = _rows(found.results, _at(found.test_row, chosen))
     jobs = pl.DataFrame(
@@ -115,7 +115,7 @@ def _years(jobs: pl.DataFrame) -> pl.Series:
 
 
 def _ranks(test: Values, own: Values) -> list[pl.Series]:
-    """Give where the choices stand among the combinations of their tests."""
+    """Return where the choices stand among the combinations of their tests."""
     better, equal = (test > own[:, :, None]).sum(axis=2), (test == own[:, :, None]).sum(axis=2) - 1
     ranked = (~np.isnan(test)).sum(axis=2)
     with np.errstate(invalid="ignore", divide="ignore"):  # the only one has no others to beat
@@ -130,7 +130,7 @@ def _ranks(test: Values, own: Values) -> list[pl.Series]:
 
 
 def _counts(found: WindowResults) -> list[pl.Series]:
-    """Give how many jobs of each choice failed, and how many were not run yet."""
+    """Return how many jobs of each choice failed, and how many were not run yet."""
     failed = np.append(found.results["status"] == "failed", False)
     rows = np.concatenate([found.train_row, found.test_row], axis=2)
     return [

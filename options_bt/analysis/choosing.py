@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.engine.metrics import METRICS
 from options_bt.errors import InputError, RunFolderError, nearest
 from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.job.planner import Plan
-from options_bt.runner.results import PARAMETER_TYPES, plan_columns
+from options_bt.runner.run_folder.results import PARAMETER_TYPES, plan_columns
 
 Values = NDArray[np.float64]
 
@@ -42,11 +42,11 @@ class WindowResults(NamedTuple):
     links: dict[str, NDArray[np.bool_]]
 
     def train(self, column: str) -> Values:
-        """Give a column of the training jobs, shape (S, W, C); NaN where it is undefined or the job has no result."""
+        """Return a column of the training jobs, shape (S, W, C); NaN where it is undefined or the job has no result."""
         return _taken(self.results[column], self.train_row)
 
     def test(self, column: str) -> Values:
-        """Give a column of the test jobs, as `train` does."""
+        """Return a column of the test jobs, as `train` does."""
         return _taken(self.results[column], self.test_row)
 
 
@@ -56,7 +56,7 @@ def _taken(column: pl.Series, rows: NDArray[np.int64]) -> Values:
 
 
 def window_results(run: Run) -> WindowResults:
-    """Give the results of a run by symbol, window and combination.
+    """Return the results of a run by symbol, window and combination.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _combinations(plan: Plan) -> pl.DataFrame:
 
 
 def _positions(plan: Plan, results: pl.DataFrame, combinations: pl.DataFrame) -> NDArray[np.int64]:
-    """Give the position in the plan of each row of the results."""
+    """Return the position in the plan of each row of the results."""
     axes = combinations.columns[1:]
     if axes:
         joined = results.join(combinations, on=axes, how="left", nulls_equal=True, maintain_order="left")
@@ -106,7 +106,7 @@ def _links(name: str, values: tuple[object, ...]) -> NDArray[np.bool_]:
 
 
 def known_metric(name: str) -> str:
-    """Give the name of a metric.
+    """Return the name of a metric.
 
     Raises
     ------
@@ -119,12 +119,12 @@ def known_metric(name: str) -> str:
 
 
 def goodness(metric: str, values: Values) -> Values:
-    """Give values of a metric so that more is better."""
+    """Return values of a metric so that more is better."""
     return -values if metric in LOWER_IS_BETTER else values
 
 
 def pooled_over_symbols(scores: Values) -> Values:
-    """Give the mean over the symbols for each of them, shape (S, W, C) as the scores.
+    """Return the mean over the symbols for each of them, shape (S, W, C) as the scores.
 
     A symbol without any value in a window is none of that window's. Undefined values are left out of the mean; a
     combination that has a value for fewer than half of the window's symbols has no mean.
@@ -138,7 +138,7 @@ def pooled_over_symbols(scores: Values) -> Values:
 
 
 def neighbourhood_means(scores: Values, links: dict[str, NDArray[np.bool_]]) -> Values:
-    """Give the mean over each combination and its direct neighbours along the ordered axes, shape (S, W, C).
+    """Return the mean over each combination and its direct neighbours along the ordered axes, shape (S, W, C).
 
     Undefined neighbours are left out; what is undefined itself stays so.
     """
@@ -157,6 +157,6 @@ def neighbourhood_means(scores: Values, links: dict[str, NDArray[np.bool_]]) -> 
 
 
 def best(scores: Values) -> NDArray[np.int64]:
-    """Give the number of the best combination, shape (S, W): of equals the first; -1 where none is defined."""
+    """Return the number of the best combination, shape (S, W): of equals the first; -1 where none is defined."""
     defined = ~np.isnan(scores)
     return np.where(defined.any(axis=2), np.where(defined, scores, -np.inf).argmax(axis=2), -1)

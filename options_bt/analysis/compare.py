@@ -7,7 +7,7 @@ from typing import NamedTuple
 import polars as pl
 
 from options_bt.analysis.metric_differences import metric_differences
-from options_bt.analysis.opened import Run, Table
+from options_bt.analysis.run_reader import Run, Table
 
 PLACE = ("symbol", "window", "role", "start", "end")
 CHUNK = 500
@@ -112,7 +112,7 @@ def compare(a: Run, b: Run, most: int = 100_000) -> Comparison:
 
 
 def _batches(a: Run, b: Run, pairs: pl.DataFrame) -> pl.DataFrame:
-    """Give the batches of the paired jobs in the order of A's plan, and whether both keep all there is of a pair."""
+    """Return the batches of the paired jobs in the order of A's plan, and whether both keep all there is of a pair."""
     no_more = (pl.col("batch").is_not_null() | (pl.col("status") != "done")).alias("kept")
     left, right = (run.batches().select("job", "batch", no_more) for run in (a, b))
     return (
@@ -123,7 +123,7 @@ def _batches(a: Run, b: Run, pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _streamed(table: Table, a: Run, b: Run, batches: pl.DataFrame, most: int) -> _Differences:
-    """Give the differences of the trades or the equity of paired jobs, chunk by chunk."""
+    """Return the differences of the trades or the equity of paired jobs, chunk by chunk."""
     total = _NONE
     for chunk in batches.iter_slices(CHUNK):
         ours = _rows(a, table, chunk["batch"], chunk["job"])
@@ -143,7 +143,7 @@ def _rows(run: Run, table: Table, batches: pl.Series, jobs: pl.Series) -> pl.Dat
 
 
 def _paired(a: pl.DataFrame, b: pl.DataFrame, pairs: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Give the rows of the paired jobs of both, in the order of the pairs and under A's ids."""
+    """Return the rows of the paired jobs of both, in the order of the pairs and under A's ids."""
     places = pairs.with_row_index("place")
     left = a.join(places.select("job", "place"), on="job", maintain_order="left")
     right = b.rename({"job": "job_b"}).join(places, on="job_b", maintain_order="left").drop("job_b")
@@ -153,7 +153,7 @@ def _paired(a: pl.DataFrame, b: pl.DataFrame, pairs: pl.DataFrame) -> tuple[pl.D
 
 
 def _differences(table: str, left: pl.DataFrame, right: pl.DataFrame, most: int) -> _Differences:
-    """Give the differing cells of paired jobs, a job's rows paired by their order."""
+    """Return the differing cells of paired jobs, a job's rows paired by their order."""
     if left.equals(right):
         return _NONE
     left, right = (_as_text(side) for side in (left, right))
@@ -183,6 +183,6 @@ def _differences(table: str, left: pl.DataFrame, right: pl.DataFrame, most: int)
 
 
 def _as_text(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give the rows with the lists of legs as text, which has every digit, and can be compared and shown."""
+    """Return the rows with the lists of legs as text, which has every digit, and can be compared and shown."""
     legs = (name for name, dtype in rows.schema.items() if dtype == pl.List)
     return rows.with_columns(pl.col(name).list.eval(pl.element().struct.json_encode()).list.join("; ") for name in legs)

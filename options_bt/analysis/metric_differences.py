@@ -21,7 +21,7 @@ _SCHEMA = (
 
 
 def metric_differences(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
-    """Give how each metric differs between paired jobs.
+    """Return how each metric differs between paired jobs.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def _row(metric: str, a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
 
 
 def _signs(metric: str, differences: pl.Series) -> tuple[int | None, int | None]:
-    """Give how many are better and worse; None where neither more nor less is."""
+    """Return how many are better and worse; None where neither more nor less is."""
     if metric not in DIRECTED:
         return None, None
     more, less = int((differences > TOLERANCE).sum()), int((differences < -TOLERANCE).sum())
@@ -80,7 +80,7 @@ def _signs(metric: str, differences: pl.Series) -> tuple[int | None, int | None]
 
 
 def sign_test(better: int, worse: int) -> float | None:
-    """Give the probability that fair coins fall at least so unevenly, to either side; None without any.
+    """Return the probability that fair coins fall at least so unevenly, to either side; None without any.
 
     Examples
     --------

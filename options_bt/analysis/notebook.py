@@ -6,7 +6,7 @@ from html import escape
 
 import polars as pl
 
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.analysis.tables import cell_text, data_text, headline, headline_columns, ranked
 
 SHOWN = 10
@@ -14,7 +14,7 @@ SHOWN = 10
 
 
 def run_html(run: Run) -> str:
-    """Give a run as a few lines of HTML: what it is, how it stands, on what data, and its best backtests."""
+    """Return a run as a few lines of HTML: what it is, how it stands, on what data, and its best backtests."""
     counts = ((pl.col("status") == status).sum().alias(status) for status in ("done", "failed"))
     done, failed = run.scan_results().select(counts).collect().row(0)
     state = f"{done:,} of {len(run.plan):,} backtests done, {failed:,} failed"

@@ -46,7 +46,7 @@ class PriceSources(NamedTuple):
 
 
 def price_sources(results: pl.DataFrame | pl.LazyFrame) -> PriceSources | None:
-    """Give what the prices of these jobs came from; None where no position was held.
+    """Return what the prices of these jobs came from; None where no position was held.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def price_sources(results: pl.DataFrame | pl.LazyFrame) -> PriceSources | None:
 
 
 def price_sources_text(sources: PriceSources) -> str:
-    """Give what the prices came from as a line for people, with advice where too little is from quotes."""
+    """Return what the prices came from as a line for people, with advice where too little is from quotes."""
     text = (
         f"Prices: of {sources.quote_days:,} position-days {sources.modelled:.0%} have a modelled leg and "
         f"{sources.stale:.0%} no price at all; {sources.modelled_exits:.0%} of exits are at modelled prices"

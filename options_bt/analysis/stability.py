@@ -14,7 +14,7 @@ VALUES = {"symbol": pl.String, "axis": pl.String, "value": pl.String, "windows":
 
 
 def chosen_values(plan: Plan, chosen: NDArray[np.int64]) -> pl.DataFrame:
-    """Give how often each value of each axis was chosen.
+    """Return how often each value of each axis was chosen.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def chosen_values(plan: Plan, chosen: NDArray[np.int64]) -> pl.DataFrame:
 
 
 def stability(plan: Plan, chosen: NDArray[np.int64], links: dict[str, NDArray[np.bool_]]) -> pl.DataFrame:
-    """Give how often a choice is that of the window before, and how far it moves.
+    """Return how often a choice is that of the window before, and how far it moves.
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ def stability(plan: Plan, chosen: NDArray[np.int64], links: dict[str, NDArray[np
 
 
 def _by_symbol(plan: Plan, chosen: NDArray[np.int64]) -> list[tuple[str | None, NDArray[np.int64]]]:
-    """Give the choices of each symbol, and of all."""
+    """Return the choices of each symbol, and of all."""
     return [*((symbol, chosen[[row]]) for row, symbol in enumerate(plan.job.symbols)), (None, chosen)]
 
 
 def _indices(plan: Plan, combinations: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-    """Give for each axis which of its values these combinations have."""
+    """Return for each axis which of its values these combinations have."""
     sizes = [len(values) for _, values in plan.job.grid]
     return np.unravel_index(combinations, sizes) if sizes else ()
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.engine.metrics import EQUITY_METRICS, equity_metrics
 from options_bt.job.schema import JobFile
 
@@ -22,12 +22,12 @@ ACCOUNT = {"start": pl.Date, "end": pl.Date, "total_pnl": pl.Float64} | dict.fro
 
 
 def compounds(job: JobFile) -> bool:
-    """Tell whether the size of positions follows the equity (`risk`), rather than being fixed (`contracts`)."""
+    """Return whether the size of positions follows the equity (`risk`), rather than being fixed (`contracts`)."""
     return job.params.risk is not None or any(name == "risk" for name, _ in job.grid)
 
 
 def stitched(run: Run, tests: pl.DataFrame) -> pl.DataFrame:
-    """Give the equity of each symbol over its tests, and of all symbols together.
+    """Return the equity of each symbol over its tests, and of all symbols together.
 
     Every test begins with the whole `capital`. With `contracts` a position has the same size whatever the equity,
     so an account that lives through all tests earns their dollars, and dollars are added. With `risk` the size
@@ -80,7 +80,7 @@ def stitched(run: Run, tests: pl.DataFrame) -> pl.DataFrame:
 
 
 def _together(each: pl.DataFrame, capital: dict[str, float]) -> pl.DataFrame:
-    """Give the sum of the symbols' accounts on every date that any of them has."""
+    """Return the sum of the symbols' accounts on every date that any of them has."""
     if each.is_empty():
         return pl.DataFrame(schema=EQUITY)
     held = [symbol for symbol in capital if symbol in set(each["symbol"])]
@@ -101,14 +101,14 @@ def _together(each: pl.DataFrame, capital: dict[str, float]) -> pl.DataFrame:
 
 
 def annualised(job: JobFile, total: pl.Expr, years: pl.Expr) -> pl.Expr:
-    """Give returns as fractions a year, chained or added as equity is; chained, null below a loss of everything."""
+    """Return returns as fractions a year, chained or added as equity is; chained, null below a loss of everything."""
     if not compounds(job):
         return total / years
     return pl.when(total >= -1).then((1 + total).pow(1 / years) - 1)
 
 
 def out_of_sample(job: JobFile, tested: pl.DataFrame, equity: pl.DataFrame) -> pl.DataFrame:
-    """Give what the stitched accounts earned, a row a symbol and one for all.
+    """Return what the stitched accounts earned, a row a symbol and one for all.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def out_of_sample(job: JobFile, tested: pl.DataFrame, equity: pl.DataFrame) -> p
 
 
 def _over_spans(job: JobFile, role: str) -> pl.Expr:
-    """Give the return a year over several spans, chained or added as equity is."""
+    """Return the return a year over several spans, chained or added as equity is."""
     total, years = pl.col(f"{role}_total"), pl.col(f"{role}_years")
     if compounds(job):
         growth = pl.max_horizontal(1 + total, 0.0)
@@ -170,7 +170,7 @@ def _over_spans(job: JobFile, role: str) -> pl.Expr:
 
 
 def _account(equity: pl.DataFrame, capital: float, risk_free: float) -> dict[str, Any]:
-    """Give the first and last day, the profit and `EQUITY_METRICS` of one account; None where one is undefined."""
+    """Return the first and last day, the profit and `EQUITY_METRICS` of one account; None where one is undefined."""
     days = equity["date"]
     values = np.array(equity["equity"], np.float64)  # a copy: numba would compile anew for one that cannot be written
     exposed_days = int((equity["open_positions"] > 0).sum())

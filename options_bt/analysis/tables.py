@@ -10,12 +10,12 @@ from typing import Literal
 import polars as pl
 
 from options_bt.analysis.compare import Comparison
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.engine.metrics import METRICS
 from options_bt.errors import InputError, nearest
 from options_bt.job.objectives import LOWER_IS_BETTER, OBJECTIVES
-from options_bt.runner.folder import RunInfo
-from options_bt.runner.ledger import Failure
+from options_bt.runner.run_folder.folder import RunInfo
+from options_bt.runner.run_folder.ledger import Failure
 
 Format = Literal["table", "csv", "json", "parquet"]
 HEADLINE = ("trades", "win_rate", "total_pnl", "total_return", "sharpe", "max_drawdown", "profit_factor", "stale_days")
@@ -36,7 +36,7 @@ def ranked(
     where: str | None = None,
     columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Give a run's results, best first.
+    """Return a run's results, best first.
 
     Parameters
     ----------
@@ -82,21 +82,21 @@ def _in_order(rows: pl.LazyFrame, by: str, descending: bool) -> pl.LazyFrame:
 
 
 def headline_columns(run: Run, sort: str | None = None) -> list[str]:
-    """Give the columns that tell the rows apart, and the metrics that people look at first."""
+    """Return the columns that tell the rows apart, and the metrics that people look at first."""
     axes = [name for name, _ in run.job.grid]
     place = ["job", "symbol"] + (["window", "role"] if run.job.windows else [])
     return list(dict.fromkeys([*place, *axes, "status", sort or run.job.objective, *HEADLINE]))
 
 
 def headline(run: Run, results: pl.DataFrame, sort: str | None = None) -> pl.DataFrame:
-    """Give the headline columns of these results; the status only where some are not done."""
+    """Return the headline columns of these results; the status only where some are not done."""
     shown = results.select(headline_columns(run, sort))
     # Of results ranked by their status it is what was asked for.
     return shown if sort == "status" or (shown["status"] != "done").any() else shown.drop("status")
 
 
 def failures_table(run: Run, failures: Sequence[Failure]) -> pl.DataFrame:
-    """Give what failed and why: job, symbol, the axes of the grid, attempts, and the last line of the error."""
+    """Return what failed and why: job, symbol, the axes of the grid, attempts, and the last line of the error."""
     rows = []
     for failure in failures:
         row = run.plan[failure.position].row()
@@ -107,7 +107,7 @@ def failures_table(run: Run, failures: Sequence[Failure]) -> pl.DataFrame:
 
 
 def data_text(info: RunInfo) -> str:
-    """Give what data a run was on: source, commit, and the symbols whose closes are not those of trades."""
+    """Return what data a run was on: source, commit, and the symbols whose closes are not those of trades."""
     commit = f", commit {info.source_revision}" if info.source_revision else ""
     implied = [f"{symbol} on {days:,} days" for symbol, days in info.implied_closes.items()]
     closes = f"\nCloses implied by put-call parity: {', '.join(implied)}" if implied else ""
@@ -115,7 +115,7 @@ def data_text(info: RunInfo) -> str:
 
 
 def formatted(frame: pl.DataFrame, form: Format) -> bytes:
-    """Give a frame as UTF-8 text for people or programs, or as Parquet."""
+    """Return a frame as UTF-8 text for people or programs, or as Parquet."""
     if form == "table":
         return text_table(frame).encode()
     if form == "csv":
@@ -128,7 +128,7 @@ def formatted(frame: pl.DataFrame, form: Format) -> bytes:
 
 
 def job_text(run: Run, start: str) -> str:
-    """Give one backtest of a run as text: parameters, metrics, refusals, trades.
+    """Return one backtest of a run as text: parameters, metrics, refusals, trades.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def _listed(values: dict[str, object]) -> str:
 
 
 def trade_lines(trades: pl.DataFrame) -> pl.DataFrame:
-    """Give trades as people read them: a line each, with the legs as text such as ``-1x450.0p +1x445.0p``."""
+    """Return trades as people read them: a line each, with the legs as text such as ``-1x450.0p +1x445.0p``."""
     side = pl.when(pl.element().struct.field("side") == "short").then(pl.lit("-")).otherwise(pl.lit("+"))
     ratio, strike, right = (pl.element().struct.field(name) for name in ("ratio", "strike", "right"))
     leg = pl.format("{}{}x{}{}", side, ratio, strike, right.str.slice(0, 1))
@@ -164,7 +164,7 @@ def trade_lines(trades: pl.DataFrame) -> pl.DataFrame:
 
 
 def comparison_text(comparison: Comparison, top: int) -> str:
-    """Give a comparison as text, with the first `top` differing cells."""
+    """Return a comparison as text, with the first `top` differing cells."""
     kept = comparison.jobs - comparison.not_kept
     only = (
         f"; trades and equity of {kept:,} were compared, the others are not kept by both" if comparison.not_kept else ""
@@ -183,7 +183,7 @@ def comparison_text(comparison: Comparison, top: int) -> str:
 
 
 def _metrics_that_differ(metrics: pl.DataFrame) -> pl.DataFrame:
-    """Give the metrics that people look at first and that differ, each as it is written."""
+    """Return the metrics that people look at first and that differ, each as it is written."""
     names = tuple(dict.fromkeys((*OBJECTIVES, *HEADLINE)))
     shown = metrics.filter(pl.col("metric").is_in(names), pl.col("same") < pl.col("jobs"))
     values = ("mean_a", "mean_b", "difference", "median_a", "median_b")
@@ -199,7 +199,7 @@ def _metrics_that_differ(metrics: pl.DataFrame) -> pl.DataFrame:
 
 
 def text_table(frame: pl.DataFrame, right: Sequence[str] = ()) -> str:
-    """Give a frame as an aligned table: numbers, and the columns named, to the right; undefined as a dash."""
+    """Return a frame as an aligned table: numbers, and the columns named, to the right; undefined as a dash."""
     columns = [[cell_text(name, value) for value in frame[name].to_list()] for name in frame.columns]
     widths = [max(map(len, [name, *cells])) for name, cells in zip(frame.columns, columns, strict=True)]
     to_right = [frame[name].dtype.is_numeric() or name in right for name in frame.columns]
@@ -217,7 +217,7 @@ def text_table(frame: pl.DataFrame, right: Sequence[str] = ()) -> str:
 
 
 def cell_text(name: str, value: object) -> str:
-    """Give a value of the column `name` as text: shares as percent, other metrics with two digits, null as a dash."""
+    """Return a value of the column `name` as text: shares as percent, other metrics with two digits, null as a dash."""
     if value is None:
         return "-"
     if not isinstance(value, float):

@@ -14,7 +14,7 @@ from options_bt.analysis.choosing import (
     pooled_over_symbols,
     window_results,
 )
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.analysis.stability import chosen_values, stability
 from options_bt.analysis.stitching import out_of_sample, stitched
 

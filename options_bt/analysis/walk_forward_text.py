@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.analysis.tables import text_table
 from options_bt.analysis.walk_forward import WalkForward
 
@@ -13,7 +13,7 @@ ACCOUNT = ("trades", "win_rate", "total_pnl", "cagr", "sharpe", "max_drawdown")
 
 
 def walk_forward_text(run: Run, answer: WalkForward, most: int | None = None) -> str:
-    """Give the answer as text: choices, accounts out of sample, values chosen, stability.
+    """Return the answer as text: choices, accounts out of sample, values chosen, stability.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def _heading(run: Run, answer: WalkForward) -> str:
 
 
 def remarks(answer: WalkForward) -> list[str]:
-    """Give a line for each thing that the answer lacks, and how good the choices were."""
+    """Return a line for each thing that the answer lacks, and how good the choices were."""
     choices = answer.choices
     chosen = choices["score"].count()
     lines = []
@@ -68,7 +68,7 @@ def _listed(frame: pl.DataFrame, most: int | None, command: str) -> str:
 
 
 def listed_choices(answer: WalkForward) -> pl.DataFrame:
-    """Give the choices: a row a symbol and window, with what the test gave and what its best would have been."""
+    """Return the choices: a row a symbol and window, with what the test gave and what its best would have been."""
     mean = [pl.col("score").alias(f"mean_{answer.by}")] if answer.plateau or answer.pooled else []
     return answer.choices.select(
         "symbol",
@@ -87,7 +87,7 @@ def listed_choices(answer: WalkForward) -> pl.DataFrame:
 
 
 def listed_accounts(answer: WalkForward) -> pl.DataFrame:
-    """Give the accounts, that of all symbols first."""
+    """Return the accounts, that of all symbols first."""
     accounts = answer.out_of_sample.select(
         pl.col("symbol").fill_null("all"),
         *ACCOUNT,
@@ -99,18 +99,18 @@ def listed_accounts(answer: WalkForward) -> pl.DataFrame:
 
 
 def listed_values(answer: WalkForward) -> pl.DataFrame:
-    """Give how often each value was chosen, over all symbols."""
+    """Return how often each value was chosen, over all symbols."""
     return _of_all(answer, answer.values)
 
 
 def _of_all(answer: WalkForward, frame: pl.DataFrame) -> pl.DataFrame:
-    """Give the rows over all symbols; where one choice serves them all, those of any of them."""
+    """Return the rows over all symbols; where one choice serves them all, those of any of them."""
     symbol = frame["symbol"][0] if answer.pooled else None
     return frame.filter(pl.col("symbol").eq_missing(symbol)).drop("symbol")
 
 
 def listed_stability(answer: WalkForward) -> pl.DataFrame:
-    """Give in how many pairs of successive windows the choice stayed, and how far it moved, over all symbols."""
+    """Return in how many pairs of successive windows the choice stayed, and how far it moved, over all symbols."""
     return _of_all(answer, answer.stability).select(
         pl.col("axis").fill_null("all axes"),
         pl.format("{} of {}", "same", "pairs").alias("same"),

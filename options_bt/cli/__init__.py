@@ -11,7 +11,7 @@ from options_bt.cli.data_commands import data
 from options_bt.cli.job_commands import doctor, plan, run, runs, status
 from options_bt.cli.run_commands import compare, overfitting, report, results, show, walk_forward
 from options_bt.errors import OptionsBtError
-from options_bt.runner.lean import without_blas, without_hoarding
+from options_bt.runner.execution.process_env import without_blas, without_hoarding
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,7 +13,7 @@ from options_bt.cli.options import CACHE, FOLDER, Examples
 
 if TYPE_CHECKING:
     from options_bt.job.schema import JobFile
-    from options_bt.runner.place import Scheduler
+    from options_bt.runner.execution.executor import Scheduler
 
 _PLACE: tuple[Callable[..., Any], ...] = (
     click.option("--scheduler-file", type=FOLDER, metavar="FILE", help="Where the scheduler wrote its address."),
@@ -24,7 +24,7 @@ _PLACE: tuple[Callable[..., Any], ...] = (
 
 
 def _located(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes the options which locate and secure a scheduler, and is called with where it is."""
+    """Return a command that takes the options which locate and secure a scheduler, and is called with where it is."""
 
     @wraps(command)
     def located(
@@ -36,7 +36,7 @@ def _located(command: Callable[..., None]) -> Callable[..., None]:
         tls_key: Path | None,
         **rest: Any,
     ) -> None:
-        from options_bt.runner.place import Scheduler
+        from options_bt.runner.execution.executor import Scheduler
 
         there = Scheduler(
             address=scheduler, file=scheduler_file, tls_ca_file=tls_ca_file, tls_cert=tls_cert, tls_key=tls_key
@@ -50,15 +50,15 @@ def _located(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def names_cluster(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes where to run, and is called with what makes the executor."""
+    """Return a command that takes where to run, and is called with what makes the executor."""
 
     @wraps(command)
     def placed(job: JobFile, executor: str, there: Scheduler, **rest: Any) -> None:
-        from options_bt.runner.place import executor_at
+        from options_bt.runner.executors import make_executor
 
         if (there.address or there.file) and rest["workers"]:
             raise click.UsageError("--workers counts processes of this machine; a cluster has the workers that it has")
-        command(job, make_executor=executor_at(executor, there, rest["cache"]), **rest)
+        command(job, make_executor=make_executor(executor, there, rest["cache"]), **rest)
 
     options = (
         click.option(
@@ -92,7 +92,7 @@ def worker(there: Scheduler, **options: Any) -> None:
     Markets that they need come through Dask once, and stay in the cache. When the scheduler or the network is gone,
     the workers wait for it.
     """
-    from options_bt.runner.place import require_dask
+    from options_bt.runner.executors import require_dask
 
     require_dask()
     from options_bt.runner.cluster.worker_command import start_workers

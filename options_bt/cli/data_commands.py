@@ -84,8 +84,8 @@ def data_check(symbol: str, source: str | None, cache: Path) -> None:
     A table of all rules, then up to three examples of each that is broken, with their dates.
     """
     from options_bt.analysis.tables import text_table
+    from options_bt.data.cache.reading import cached_manifests, cached_symbol
     from options_bt.data.check import findings, findings_table, heading
-    from options_bt.data.reading import cached_manifests, cached_symbol
 
     for store, manifest in cached_manifests(cache, symbol, source):
         found = findings(cached_symbol(store, manifest))

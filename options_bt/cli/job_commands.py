@@ -27,8 +27,8 @@ from options_bt.cli.options import (
 
 if TYPE_CHECKING:
     from options_bt.job.schema import JobFile
-    from options_bt.runner.executor import Executor
-    from options_bt.runner.status import Status
+    from options_bt.runner.execution.executor import Executor
+    from options_bt.runner.run_folder.status import Status
 
 
 @click.command(cls=Examples, epilog="options-bt run jobs/grid.yaml --symbol SPY --set width=10 --name wide")
@@ -64,8 +64,8 @@ def run(
     done, 1 some backtests failed, 2 bad input, 3 the disk refused, 130 stopped with Ctrl-C.
     """
     log_to_console_by(quiet, verbose)
-    from options_bt.analysis.opened import open_run
     from options_bt.analysis.price_sources import price_sources, price_sources_text
+    from options_bt.analysis.run_reader import open_run
     from options_bt.analysis.tables import data_text, failures_table, headline, headline_columns, ranked, text_table
     from options_bt.analysis.walk_forward import walk_forward
     from options_bt.analysis.walk_forward_text import walk_forward_text
@@ -120,7 +120,7 @@ def run(
 def plan(job: JobFile, workers: int | str | None, first: int, cache: Path) -> None:
     """Show what JOBFILE would run and the data it needs; run and write nothing."""
     from options_bt.job.planner import Plan
-    from options_bt.runner.preview import preview
+    from options_bt.runner.preflight.preview import preview
 
     click.echo(preview(Plan(job), cache, workers or job.run.workers, first), nl=False)
 
@@ -145,8 +145,8 @@ def doctor(
     Prints a line a check: ok, warning or failed, and what to do. Exit codes: 0 nothing failed, 2 something did.
     """
     from options_bt.job.load import load_job
-    from options_bt.runner.doctor import doctor as checked
-    from options_bt.runner.doctor import report
+    from options_bt.runner.preflight.doctor import doctor as checked
+    from options_bt.runner.preflight.doctor import report
 
     def load() -> JobFile:
         return load_job(jobfile, symbols=symbols, quick=quick, overrides=overrides, name=name)
@@ -166,9 +166,9 @@ def status(run: Path | None, watch: bool, runs: Path) -> None:
     Reads the run folder and disturbs nothing. With --watch a terminal is painted anew; elsewhere a line is printed
     for each change.
     """
-    from options_bt.runner.folder import RunFolder
-    from options_bt.runner.listing import latest_run
-    from options_bt.runner.status import headline, looks, read_status, speed
+    from options_bt.runner.run_folder.folder import RunFolder
+    from options_bt.runner.run_folder.run_list import latest_run
+    from options_bt.runner.run_folder.status import headline, looks, read_status, speed
 
     folder = RunFolder(run_folder(run, runs)) if run else latest_run(runs)
     if not watch:
@@ -186,7 +186,7 @@ def status(run: Path | None, watch: bool, runs: Path) -> None:
 
 def _status_text(seen: Status) -> str:
     from options_bt.analysis.tables import text_table
-    from options_bt.runner.status import details
+    from options_bt.runner.run_folder.status import details
 
     tables = [table for table in (seen.flights, seen.symbols) if table.height]
     return "\n".join([details(seen), *map(text_table, tables)])
@@ -208,7 +208,7 @@ def _repaint(text: str, *, begin: bool) -> None:
 def runs(runs: Path) -> None:
     """List the run folders, the last first: state, backtests, when begun, bytes, and what is wrong with them."""
     from options_bt.analysis.tables import text_table
-    from options_bt.runner.listing import listed_runs
+    from options_bt.runner.run_folder.run_list import listed_runs
 
     listed = listed_runs(runs)
     click.echo(text_table(listed) if listed.height else f"{runs} holds no runs\n", nl=False)

@@ -61,7 +61,7 @@ _JOB: tuple[Callable[..., Any], ...] = (
 
 
 def takes_job(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes a job file and its overrides, and is called with the job that they make."""
+    """Return a command that takes a job file and its overrides, and is called with the job that they make."""
 
     @wraps(command)
     def loading(
@@ -75,14 +75,14 @@ def takes_job(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def names_job(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes a job file and its overrides as they are."""
+    """Return a command that takes a job file and its overrides as they are."""
     for option in reversed(_JOB):
         command = option(command)
     return command
 
 
 def run_folder(given: Path, runs: Path | None = None) -> Path:
-    """Give the run folder that a person means: its path, its name, or the path of its results."""
+    """Return the run folder that a person means: its path, its name, or the path of its results."""
     named = (runs or Path(os.environ.get("OPTIONS_BT_RUNS") or "runs")) / given
     candidates = (given, given.parent, named) if given.name == "results.parquet" else (given, named)
     meant = given if given.exists() or len(given.parts) > 1 else named

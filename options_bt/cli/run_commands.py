@@ -22,7 +22,7 @@ def results(run: Path, sort: str | None, top: int | None, where: str | None, for
 
     The table shows what tells the jobs apart and the main metrics; the other formats have every column.
     """
-    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.run_reader import open_run
     from options_bt.analysis.tables import formatted, headline, headline_columns, ranked
 
     opened = open_run(run_folder(run))
@@ -43,7 +43,7 @@ def walk_forward(run: Path, by: str | None, plateau: bool, pooled: bool, cache: 
     Prints the choices with the best of each test beside them, the out-of-sample account of each symbol and of all,
     walk-forward efficiency, and how stable the choice was.
     """
-    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.run_reader import open_run
     from options_bt.analysis.walk_forward import walk_forward as analysed
     from options_bt.analysis.walk_forward_text import walk_forward_text
 
@@ -60,7 +60,7 @@ def show(run: Path, job: str, cache: Path) -> None:
 
     JOB is its id, or the first characters of it. Trades that RUN does not keep are computed again from the cached data.
     """
-    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.run_reader import open_run
     from options_bt.analysis.tables import job_text
 
     click.echo(job_text(open_run(run_folder(run), cache), job), nl=False)
@@ -80,7 +80,7 @@ def report(run: Path, output: Path | None, images: Literal["svg", "png"] | None,
 
     `run` writes it too when it ends. The images are drawn by Chrome or Chromium, which must be there for them.
     """
-    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.run_reader import open_run
     from options_bt.report.after_run import report_file
     from options_bt.report.html import write_report
 
@@ -106,7 +106,7 @@ def compare(run_a: Path, run_b: Path, top: int) -> None:
     are better or worse in RUN_B. `chance` says how often symbols divide so unevenly where a change does nothing.
     """
     from options_bt.analysis.compare import compare as compare_runs
-    from options_bt.analysis.opened import open_run
+    from options_bt.analysis.run_reader import open_run
     from options_bt.analysis.tables import comparison_text
 
     comparison = compare_runs(open_run(run_folder(run_a)), open_run(run_folder(run_b)), top)
@@ -121,14 +121,14 @@ def compare(run_a: Path, run_b: Path, top: int) -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of these histories.")
 @CACHE
 def overfitting(run: Path, top: int, draws: int, seed: int, cache: Path) -> None:
-    """Tell whether the best of RUN (a run folder) is any good, or just the luckiest of many.
+    """Return whether the best of RUN (a run folder) is any good, or just the luckiest of many.
 
     Prints the deflated Sharpe ratio, Hansen's test, the probability of backtest overfitting, and intervals for the best
     by Sharpe ratio. With windows only the tests count.
     """
-    from options_bt.analysis.opened import open_run
     from options_bt.analysis.overfitting.of_run import overfitting as statistics
     from options_bt.analysis.overfitting.text import overfitting_text
+    from options_bt.analysis.run_reader import open_run
 
     found = statistics(open_run(run_folder(run), cache), top=top, draws=draws, seed=seed)
     click.echo(overfitting_text(found), nl=False)

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import polars as pl
 
-from options_bt.data.cleaning import REASONS, cleaned, marked
-from options_bt.data.closes import implied_closes
-from options_bt.data.manifest import Manifest
-from options_bt.data.reading import CachedSymbol
+from options_bt.data.cache.manifest import Manifest
+from options_bt.data.cache.reading import CachedSymbol
+from options_bt.data.market.cleaning import REASONS, cleaned, marked
+from options_bt.data.market.closes import implied_closes
 
 EXAMPLES = 3
 """How many rows of a finding are shown."""
@@ -93,7 +93,7 @@ _QUOTE = ("date", "expiration", "strike", "right", "bid", "ask")
 
 
 def _priced(data: CachedSymbol) -> pl.DataFrame:
-    """Give the clean quotes with strike and right as people write them, and the traded close of the day or before."""
+    """Return the clean quotes with strike and right as people write them, and the traded close of the day or before."""
     quotes, _ = cleaned(data.chain)
     right = pl.when(pl.col("right") == 1).then(pl.lit("call")).otherwise(pl.lit("put"))
     closes = data.closes.filter(pl.col("close") > 0).unique("date", keep="last").sort("date")
@@ -214,13 +214,13 @@ def _unknown_splits(quotes: pl.DataFrame, data: CachedSymbol) -> Finding:
 
 
 def heading(manifest: Manifest) -> str:
-    """Give what was checked, in a line."""
+    """Return what was checked, in a line."""
     rows = sum(file.rows for file in manifest.years.values())
     return f"{manifest.symbol} from {manifest.label}: {rows:,} rows, {manifest.closes.rows:,} closes"
 
 
 def findings_table(found: list[Finding]) -> pl.DataFrame:
-    """Give a row a rule: ``rule, broken, of, pct, meaning``; `pct` is null where it could not be checked."""
+    """Return a row a rule: ``rule, broken, of, pct, meaning``; `pct` is null where it could not be checked."""
     rows = [(f.rule, f.broken, f.of, round(100 * f.broken / f.of, 2) if f.of else None, f.meaning) for f in found]
     schema = {"rule": pl.String, "broken": pl.Int64, "of": pl.Int64, "pct": pl.Float64, "meaning": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")

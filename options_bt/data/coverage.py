@@ -11,12 +11,12 @@ import polars as pl
 from numpy.typing import NDArray
 from polars import selectors as cs
 
-from options_bt.data.cache import Cache
-from options_bt.data.manifest import Manifest
-from options_bt.data.market import Chain, Market
+from options_bt.data.cache.cache import Cache
+from options_bt.data.cache.manifest import Manifest
+from options_bt.data.cache.reading import cached_manifests
+from options_bt.data.market.market import Chain, Market
 from options_bt.data.prepare import DamagedCacheError, prepared
-from options_bt.data.reading import cached_manifests
-from options_bt.data.source import UNDATED
+from options_bt.data.sources.source import UNDATED
 from options_bt.errors import SourceError
 
 BUCKETS = ((1, 7), (8, 14), (15, 30), (31, 45), (46, 60), (61, 90), (91, None))
@@ -42,7 +42,7 @@ class Coverage(NamedTuple):
 
 
 def cached_coverage(root: Path, symbol: str, source: str | None = None) -> list[Coverage]:
-    """Give the coverage of a symbol in each cached source that has it, over all its cached years.
+    """Return the coverage of a symbol in each cached source that has it, over all its cached years.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def _counts(market: Market) -> str:
 
 
 def coverage_tables(chain: Chain, years: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """Give the tables of a chain by title.
+    """Return the tables of a chain by title.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def coverage_tables(chain: Chain, years: Sequence[int]) -> dict[str, pl.DataFram
 
 
 def _rows(chain: Chain) -> pl.DataFrame:
-    """Give date, expiration and strike of each quote."""
+    """Return date, expiration and strike of each quote."""
     quotes, groups = chain.quotes, chain.groups
     expiration = np.repeat(groups.expiration, groups.calls_to - groups.puts_from)
     dates = {"date": _dates(chain.days.date[quotes.day]), "expiration": _dates(expiration)}
@@ -115,7 +115,7 @@ def _dates(days: NDArray[Any]) -> pl.Series:
 
 
 def contract_lives(chain: Chain, years: Sequence[int]) -> pl.DataFrame:
-    """Give one row a contract that has quote days of the symbol between its first quote and its expiration.
+    """Return one row a contract that has quote days of the symbol between its first quote and its expiration.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def contract_lives(chain: Chain, years: Sequence[int]) -> pl.DataFrame:
 
 
 def _followed(successor: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give, for each row, how many rows follow it (-1 ends a chain of successors), and the last of them."""
+    """Return, for each row, how many rows follow it (-1 ends a chain of successors), and the last of them."""
     last = np.where(successor >= 0, successor, np.arange(len(successor)))
     later = (successor >= 0).astype(np.int64)
     while (last[last] != last).any():  # each round goes twice as far
@@ -158,7 +158,7 @@ def _followed(successor: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
 
 
 def _all_cached(start: pl.Series, end: pl.Series, years: Sequence[int]) -> NDArray[np.bool_]:
-    """Say of each pair of dates whether all years from the one to the other are cached."""
+    """Return of each pair of dates whether all years from the one to the other are cached."""
     known, first, last = np.asarray(years, np.int64), start.dt.year().to_numpy(), end.dt.year().to_numpy()
     return np.asarray(np.searchsorted(known, last, "right") - np.searchsorted(known, first) == last - first + 1)
 
@@ -185,7 +185,7 @@ def _by_dte(quote_days: int, listed: pl.DataFrame, contracts: pl.DataFrame) -> p
 
 
 def _persistence(contracts: pl.DataFrame) -> dict[str, Any]:
-    """Give how many contracts there are, and the shares of their days and of their ends that are quoted."""
+    """Return how many contracts there are, and the shares of their days and of their ends that are quoted."""
     ends = contracts["at_end"].drop_nulls()
     return {
         "contracts": contracts.height,
@@ -207,7 +207,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _gaps(days: pl.Series, years: Sequence[int]) -> pl.DataFrame:
-    """Give the longest gaps; one across years that are not cached is unknown, and left out."""
+    """Return the longest gaps; one across years that are not cached is unknown, and left out."""
     before, after = days.head(-1), days.tail(-1)
     cached = pl.Series(_all_cached(before, after, years))
     gaps = pl.DataFrame({"after": before, "before": after, "days": (after - before).dt.total_days()})

@@ -7,9 +7,9 @@ from shutil import rmtree
 
 import polars as pl
 
-from options_bt.data.cache import Cache, cached_sources
-from options_bt.data.manifest import Manifest
-from options_bt.data.market import damaged_files
+from options_bt.data.cache.cache import Cache, cached_sources
+from options_bt.data.cache.manifest import Manifest
+from options_bt.data.market.market import damaged_files
 from options_bt.storage import storage_errors
 
 GAP_DAYS = 7
@@ -17,7 +17,7 @@ GAP_DAYS = 7
 
 
 def cached_data(root: Path) -> pl.DataFrame:
-    """Give one row a cached symbol.
+    """Return one row a cached symbol.
 
     Returns
     -------

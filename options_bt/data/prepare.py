@@ -8,10 +8,10 @@ from pathlib import Path
 from shutil import rmtree
 from typing import NamedTuple
 
-from options_bt.data.cache import Cache, cached_sources
-from options_bt.data.market import MARKET_FORMAT, Market, damaged_files, open_market, save_market
-from options_bt.data.pulling import pull_rates, pull_symbol, refresh
-from options_bt.data.source import Source, require_symbols
+from options_bt.data.cache.cache import Cache, cached_sources
+from options_bt.data.cache.pulling import pull_rates, pull_symbol, refresh
+from options_bt.data.market.market import MARKET_FORMAT, Market, damaged_files, open_market, save_market
+from options_bt.data.sources.source import Source, require_symbols
 from options_bt.errors import SourceError
 
 logger = logging.getLogger(__name__)
@@ -27,19 +27,19 @@ class Prepared(NamedTuple):
     fingerprint: str
 
     def open(self) -> Market:
-        """Give the market, memory-mapped."""
+        """Return the market, memory-mapped."""
         return open_market(self.folder)
 
 
 def missing_data(source: Source, cache: Cache, symbols: Sequence[str], years: Sequence[int]) -> dict[str, list[int]]:
-    """Give, per symbol, the years that a pull would bring; symbols that are whole are left out."""
+    """Return, per symbol, the years that a pull would bring; symbols that are whole are left out."""
     covered = covered_years(source, years)
     missing = {symbol: cache.missing_years(symbol, covered, source.version) for symbol in symbols}
     return {symbol: found for symbol, found in missing.items() if found}
 
 
 def covered_years(source: Source, years: Sequence[int]) -> list[int]:
-    """Give those of the years that the source has quotes in.
+    """Return those of the years that the source has quotes in.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def _bring(source: Source, cache: Cache, missing: Mapping[str, Sequence[int]], s
 
 
 def prepared(cache: Cache, symbol: str, years: Sequence[int]) -> Prepared:
-    """Give the market of a cached symbol, building it where it has not been built from this data.
+    """Return the market of a cached symbol, building it where it has not been built from this data.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def prepared(cache: Cache, symbol: str, years: Sequence[int]) -> Prepared:
         if faults:
             cache.forget(manifest, (path for path, _ in faults))
             raise DamagedCacheError(cache.folder, faults)
-        from options_bt.data.building import MARKET_COLUMNS, build_market  # numba, which nothing else here needs
+        from options_bt.data.market.building import MARKET_COLUMNS, build_market  # numba, which nothing else here needs
 
         frames = cache.chain(manifest, years, MARKET_COLUMNS), cache.closes(symbol), cache.splits(symbol)
         market = build_market(symbol, fingerprint, *frames, **cache.extras(manifest))
@@ -137,7 +137,7 @@ def prepared(cache: Cache, symbol: str, years: Sequence[int]) -> Prepared:
 
 
 def market_with(root: Path, symbol: str, years: Sequence[int], fingerprint: str) -> Prepared:
-    """Give the market of a symbol that was built from data with this fingerprint, or can be built again.
+    """Return the market of a symbol that was built from data with this fingerprint, or can be built again.
 
     Parameters
     ----------

@@ -11,13 +11,13 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from options_bt.data.market import Market
+from options_bt.data.market.market import Market
 from options_bt.engine.encoding import encoded
 from options_bt.engine.entry_days import arms_of_days
 from options_bt.engine.metrics import METRICS, all_metrics
 from options_bt.engine.native import simulate
 from options_bt.engine.records import TRADE, Records
-from options_bt.engine.room import Room
+from options_bt.engine.workspace import Room
 from options_bt.job.spec import JobSpec
 
 AT_ONCE = 128
@@ -107,7 +107,7 @@ def run_metrics(specs: Sequence[JobSpec], market: Market) -> NDArray[np.float64]
 
 
 def _run(specs: Sequence[JobSpec], market: Market) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Run backtests of the same days in the thread's room; give the days and, a row each, their metrics."""
+    """Run backtests of the same days in the thread's room; return the days and, a row each, their metrics."""
     spec, jobs = specs[0], len(specs)
     first, end = market.dates.searchsorted(
         (spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1)
@@ -122,5 +122,5 @@ def _run(specs: Sequence[JobSpec], market: Market) -> tuple[NDArray[np.int32], N
 
 
 def metrics_row(metrics: NDArray[np.float64]) -> dict[str, float | None]:
-    """Give a metrics vector by name, undefined ones as None."""
+    """Return a metrics vector by name, undefined ones as None."""
     return {name: None if np.isnan(value) else float(value) for name, value in zip(METRICS, metrics, strict=True)}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from options_bt.engine.records import ARM, CALL, KINDS, LEG, OFF, PUT, RULES, SELECTORS, Arms
-from options_bt.engine.room import address
+from options_bt.engine.workspace import address
 from options_bt.job.parameters import Parameters, dte_range
 from options_bt.job.spec import JobSpec
 from options_bt.job.strategies import Strategy
@@ -35,7 +35,7 @@ class Located(NamedTuple):
 
 
 def encoded(specs: Sequence[JobSpec], calendars: Sequence[int]) -> tuple[list[tuple[float, ...]], Located]:
-    """Give the rules of jobs, the values of a record of RULES each, and the arms that they stand on.
+    """Return the rules of jobs, the values of a record of RULES each, and the arms that they stand on.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ _OFF = [OFF if RULES[name].kind == "i" else nan for name in _NAMES[: _NAMES.inde
 
 @lru_cache(maxsize=1024)
 def _arms(several: Sequence[Tuned]) -> Located:
-    """Give the arms of strategies, one after the other."""
+    """Return the arms of strategies, one after the other."""
     arms: list[tuple[float, ...]] = []
     legs: list[tuple[float, ...]] = []
     for strategy, delta, width, width_pct, moneyness in several:

@@ -10,7 +10,7 @@ from numba.core import cgutils as untyped_cgutils
 from numba.extending import intrinsic
 from numba.np import arrayobj as untyped_arrayobj
 
-from options_bt.data.market import ACTION, DAY, GROUP, IMPLIED, QUOTE, Chain
+from options_bt.data.market.market import ACTION, DAY, GROUP, IMPLIED, QUOTE, Chain
 from options_bt.engine.compiling import OPTIONS
 from options_bt.engine.kernel import simulate
 from options_bt.engine.measures import measure
@@ -23,7 +23,7 @@ arrayobj: Any = untyped_arrayobj
 
 
 def _array_at(context: Any, pointer: Any, shape: Any) -> Any:
-    """Give the array that lies at an address; `numba.carray` would count its references."""
+    """Return the array that lies at an address; `numba.carray` would count its references."""
     lengths = shape.count if isinstance(shape, types.UniTuple) else 1
     array = types.Array(pointer.dtype, lengths, "C")
 
@@ -125,7 +125,7 @@ _MEASURE = types.void(_at(STATE), _at(RULES), _COUNT, _FLOATS, _COUNT, _COUNT, _
 
 
 def entries() -> dict[str, Entry]:
-    """Compile; give the entry points by what they do."""
+    """Compile; return the entry points by what they do."""
     return {"simulate": _entry(_SIMULATE, _simulate), "measure": _entry(_MEASURE, _measure)}
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from options_bt.data.features import features
-from options_bt.data.market import Market
+from options_bt.data.market.features import features
+from options_bt.data.market.market import Market
 from options_bt.job.parameters import WEEKDAYS
 from options_bt.job.spec import JobSpec
 from options_bt.job.strategies import Strategy
@@ -28,7 +28,7 @@ Calendar = tuple[Strategy, str | None, str]
 def arms_of_days(
     market: Market, specs: Sequence[JobSpec], first: int, end: int
 ) -> tuple[NDArray[np.int64], Sequence[int]]:
-    """Give the arms that may be entered on the quote days of jobs, and which of them are each job's.
+    """Return the arms that may be entered on the quote days of jobs, and which of them are each job's.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def arms_of_days(
 
 
 def arm_of_day(market: Market, calendar: Calendar, first: int, end: int) -> NDArray[np.int64]:
-    """Give the arm that may be entered on each quote day of a job.
+    """Return the arm that may be entered on each quote day of a job.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ _signals: OrderedDict[tuple[str, str], _Signals] = OrderedDict()
 
 
 def true_days(market: Market, predicate: str) -> NDArray[np.bool_]:
-    """Tell on which quote days of a market a predicate is true; null is not true.
+    """Return on which quote days of a market a predicate is true; null is not true.
 
     Feature tables are kept for the markets last asked for, by fingerprint.
     """

@@ -19,7 +19,7 @@ Identified = tuple[str, Outcome]
 
 
 def trades_table(outcomes: Sequence[Identified]) -> pl.DataFrame:
-    """Give the trades of several jobs, one row each, in the order of the jobs and of their entries.
+    """Return the trades of several jobs, one row each, in the order of the jobs and of their entries.
 
     Returns
     -------
@@ -73,7 +73,7 @@ _LEG_PRICES = ("strike", "entry_fill", "exit_fill", "entry_delta")
 
 
 def _legs(arms: Sequence[Arm], arm: NDArray[np.int64], trades: NDArray[np.void]) -> pl.Series:
-    """Give the legs of each trade as a list of structs."""
+    """Return the legs of each trade as a list of structs."""
     legs = [leg for one in arms for leg in one.legs]
     sizes = np.array([len(one.legs) for one in arms], np.int64)
     first_leg = np.cumsum(sizes) - sizes
@@ -102,7 +102,7 @@ def _repeated(names: Sequence[str], counts: Sequence[int]) -> pl.Series:
 
 
 def equity_table(outcomes: Sequence[Identified]) -> pl.DataFrame:
-    """Give the equity of several jobs, one row a quote day: date, equity, open_positions, margin (dollars)."""
+    """Return the equity of several jobs, one row a quote day: date, equity, open_positions, margin (dollars)."""
     days = [len(outcome.day) for _, outcome in outcomes]
     return pl.DataFrame(
         {

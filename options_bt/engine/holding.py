@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from options_bt.data.market import Chain
+from options_bt.data.market.market import Chain
 from options_bt.engine.compiling import kernel_part
 from options_bt.engine.positions import (
     any_assigned,
@@ -26,7 +26,7 @@ from options_bt.engine.records import ASSIGNMENT, SETTLEMENT, STILL_OPEN, WINDOW
 
 @kernel_part
 def is_assigned_by(chain: Chain, rules: Records, legs: Records, position: Records, date: int) -> bool:
-    """Take a position through the splits and dividends up to a date; tell whether the next one, a dividend, ends it."""
+    """Take a position through the splits and dividends up to a date; return whether the next dividend ends it."""
     while position.next_action < len(chain.actions):
         action = chain.actions[position.next_action]
         if action.date > date or action.date > position.expiration:
@@ -50,7 +50,7 @@ def hold(
     last: int,
     worth: NDArray[np.float64],
 ) -> tuple[int, float]:
-    """Take a position to its end; give the number of that day, and the cash that the end brings.
+    """Take a position to its end; return the number of that day, and the cash that the end brings.
 
     `entered` is the number of its first day and `last` that of the window's last; `worth` begins at the first, and what
     the position is worth at the close of each day, in dollars, is added to it.

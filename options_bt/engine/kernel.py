@@ -10,7 +10,7 @@ from math import floor, isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from options_bt.data.market import Chain
+from options_bt.data.market.market import Chain
 from options_bt.engine.compiling import kernel_part
 from options_bt.engine.holding import hold
 from options_bt.engine.legs import pick
@@ -31,7 +31,7 @@ DAYS_AT_ONCE = 64
 
 @kernel_part
 def sized_contracts(rules: Records, max_loss: float, equity: float, committed: float) -> float:
-    """Give the contracts that capital allows of a pick; 0 if it does not."""
+    """Return the contracts that capital allows of a pick; 0 if it does not."""
     contracts = rules.contracts if isnan(rules.risk) else floor(equity * rules.risk / max_loss + TOLERANCE)
     if contracts <= 0 or committed + contracts * max_loss > equity + CAPITAL_TOLERANCE:
         return 0.0
@@ -49,7 +49,7 @@ def enter(
     committed: float,
     position: Records,
 ) -> int:
-    """Open the day's position of an arm in `position`; give why it is refused, or ACCEPTED."""
+    """Open the day's position of an arm in `position`; return why it is refused, or ACCEPTED."""
     refusal = pick(chain, rules, arm, legs, day, position)
     if refusal != ACCEPTED:
         return refusal
@@ -68,7 +68,7 @@ def enter(
 
 @kernel_part
 def still_committed(state: Records, book: Records, today: int) -> float:
-    """Take what ends today out of the book, and the cash of its end in; give the margin of what stays."""
+    """Take what ends today out of the book, and the cash of its end in; return the margin of what stays."""
     kept, committed = 0, 0.0
     for number in range(state.still_open):
         place = book[number]
@@ -96,7 +96,7 @@ def newly_committed(
     position: Records,
     equity: NDArray[np.float64],
 ) -> float:
-    """Enter the day's position of an arm, take it to its end and note it in the book; give its margin, 0 if refused."""
+    """Enter the day's position of an arm and take it to its end; return its margin, 0 if refused."""
     day, arm = chain.days[first + today], arms.arms[rules.first_arm + chosen]
     legs = arms.legs[arm.first_leg : arm.first_leg + arm.legs]
     before = equity[today - 1] if today > 0 else rules.capital
@@ -118,7 +118,7 @@ def newly_committed(
 
 @kernel_part
 def next_entry(rules: Records, state: Records, book: Records, today: int) -> int:
-    """Give the first day after today with room for a position."""
+    """Return the first day after today with room for a position."""
     if state.still_open < rules.max_positions:
         return today + 1
     end = book[0].end

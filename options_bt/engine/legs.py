@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf, isnan, nan
 
-from options_bt.data.market import Chain
+from options_bt.data.market.market import Chain
 from options_bt.engine.compiling import kernel_part
 from options_bt.engine.fetching import fetch
 from options_bt.engine.records import (
@@ -33,13 +33,13 @@ from options_bt.engine.records import (
 
 @kernel_part
 def fill(mid: float, half_spread: float, slippage: float, side: float) -> float:
-    """Give the price at which a side trades: above the mid to buy (+1), below it to sell (-1)."""
+    """Return the price at which a side trades: above the mid to buy (+1), below it to sell (-1)."""
     return mid + side * slippage * half_spread
 
 
 @kernel_part
 def chosen_group(groups: Records, rules: Records, day: Records) -> int:
-    """Give the group of the expiration nearest to the target; the sooner of two, NOT_FOUND if none is in range."""
+    """Return the group of the expiration nearest to the target; the sooner of two, NOT_FOUND if none is in range."""
     best, distance = NOT_FOUND, inf
     for group in range(day.groups_from, day.groups_to):
         dte = groups[group].expiration - day.date
@@ -50,7 +50,7 @@ def chosen_group(groups: Records, rules: Records, day: Records) -> int:
 
 @kernel_part
 def row_by_delta(quotes: Records, low: int, high: int, leg: Records, tolerance: float, rising: bool) -> int:
-    """Give the row whose delta is nearest to the leg's; of two the further out of the money.
+    """Return the row whose delta is nearest to the leg's; of two the further out of the money.
 
     `rising` tells that no usable delta is smaller than one further out of the money.
     """
@@ -72,7 +72,7 @@ def row_by_delta(quotes: Records, low: int, high: int, leg: Records, tolerance: 
 def row_by_width(
     quotes: Records, low: int, high: int, leg: Records, anchor: float, width: float, tolerance: float
 ) -> int:
-    """Give the row strictly on the leg's side of the anchor nearest to the width; of two the nearer to the anchor."""
+    """Return the row strictly on the leg's side of the anchor nearest to the width; of two the nearer to the anchor."""
     best, distance, actual = NOT_FOUND, inf, nan
     for step in range(high - low):
         row = low + step if leg.outward > 0 else high - 1 - step  # from the anchor outwards
@@ -88,7 +88,7 @@ def row_by_width(
 
 @kernel_part
 def row_by_strike(quotes: Records, low: int, high: int, leg: Records, target: float, tolerance: float) -> int:
-    """Give the row whose strike is nearest to the target; of two the lower."""
+    """Return the row whose strike is nearest to the target; of two the lower."""
     best, distance = NOT_FOUND, inf
     for row in range(low, high):
         away = abs(quotes[row].strike - target)
@@ -101,7 +101,7 @@ def row_by_strike(quotes: Records, low: int, high: int, leg: Records, target: fl
 def leg_row(
     quotes: Records, group: Records, rules: Records, legs: Records, number: int, close: float, position: Records
 ) -> int:
-    """Give the row that a leg chooses among its expiration's, or NOT_FOUND."""
+    """Return the row that a leg chooses among its expiration's, or NOT_FOUND."""
     leg = legs[number]
     low = group.puts_from if leg.right == PUT else group.calls_from
     high = group.calls_from if leg.right == PUT else group.calls_to
@@ -122,7 +122,7 @@ def leg_row(
 
 @kernel_part
 def widest_width(legs: Records, position: Records) -> float:
-    """Give the widest distance of a leg chosen by width from its anchor; NaN without such a leg."""
+    """Return the widest distance of a leg chosen by width from its anchor; NaN without such a leg."""
     widest = nan
     for number in range(len(legs)):
         if legs[number].select == BY_WIDTH:
@@ -133,13 +133,13 @@ def widest_width(legs: Records, position: Records) -> float:
 
 @kernel_part
 def intrinsic(right: int, strike: float, close: float) -> float:
-    """Give what an option is worth at expiration."""
+    """Return what an option is worth at expiration."""
     return max(0.0, close - strike if right == CALL else strike - close)
 
 
 @kernel_part
 def payoff_bounds(shares: float, legs: Records, position: Records) -> tuple[float, float]:
-    """Give the worst and the best payoff at expiration over every close from 0 up, premium aside."""
+    """Return the worst and the best payoff at expiration over every close from 0 up, premium aside."""
     slope = shares  # beyond the highest strike
     for leg in legs:
         slope += leg.side * leg.ratio if leg.right == CALL else 0.0
@@ -157,7 +157,7 @@ def payoff_bounds(shares: float, legs: Records, position: Records) -> tuple[floa
 
 @kernel_part
 def is_covered(shares: float, legs: Records) -> bool:
-    """Tell whether, per right, the long ratios are at least the short ones; shares cover calls."""
+    """Return whether, per right, the long ratios are at least the short ones; shares cover calls."""
     puts, calls = 0.0, shares
     for leg in legs:
         if leg.right == PUT:
@@ -169,7 +169,7 @@ def is_covered(shares: float, legs: Records) -> bool:
 
 @kernel_part
 def naked_margin(legs: Records, position: Records, close: float) -> float:
-    """Give the margin of the short legs in dollars per share: summed per right, the larger right."""
+    """Return the margin of the short legs in dollars per share: summed per right, the larger right."""
     puts, calls = 0.0, 0.0
     for number in range(len(legs)):
         leg, strike = legs[number], position.strike[number]
@@ -184,7 +184,7 @@ def naked_margin(legs: Records, position: Records, close: float) -> float:
 
 @kernel_part
 def terms(arm: Records, legs: Records, position: Records, close: float) -> tuple[bool, float, float]:
-    """Give whether a pick is a credit, its wing or width (NaN if none), and its largest loss, per share."""
+    """Return whether a pick is a credit, its wing or width (NaN if none), and its largest loss, per share."""
     premium = position.premium
     credit = premium > TOLERANCE if arm.kind == CUSTOM else arm.kind == CREDIT
     wing = widest_width(legs, position)
@@ -199,7 +199,7 @@ def terms(arm: Records, legs: Records, position: Records, close: float) -> tuple
 
 @kernel_part
 def premium_refusal(rules: Records, credit: bool, premium: float, wing: float) -> int:
-    """Give why a premium is refused, or ACCEPTED; a comparison with NaN, a rule or wing that is not, is false."""
+    """Return why a premium is refused, or ACCEPTED; a comparison with NaN, a rule or wing that is not, is false."""
     if credit:
         if premium < rules.min_credit - TOLERANCE or premium < rules.min_credit_pct * wing - TOLERANCE:
             return THIN_CREDIT
@@ -209,7 +209,7 @@ def premium_refusal(rules: Records, credit: bool, premium: float, wing: float) -
 
 @kernel_part
 def pick(chain: Chain, rules: Records, arm: Records, legs: Records, day: Records, position: Records) -> int:
-    """Choose a day's legs for an arm and write them into `position`; give why they are refused, or ACCEPTED."""
+    """Choose a day's legs for an arm and write them into `position`; return why they are refused, or ACCEPTED."""
     if isnan(day.close):
         return NO_CLOSE
     chosen = chosen_group(chain.groups, rules, day)

@@ -17,7 +17,7 @@ EQUITY_FROM = len(TRADE_METRICS)
 
 @kernel_part
 def ratio(numerator: float, denominator: float) -> float:
-    """Give a quotient, NaN where it is undefined."""
+    """Return a quotient, NaN where it is undefined."""
     return numerator / denominator if denominator != 0 else nan
 
 
@@ -46,7 +46,7 @@ def tally(state: Records, position: Records) -> None:
 
 @kernel_part
 def trade_metrics(state: Records) -> tuple[float, ...]:
-    """Give the values of TRADE_METRICS; NaN where one is undefined."""
+    """Return the values of TRADE_METRICS; NaN where one is undefined."""
     count = state.trades
     return (
         float(count),
@@ -71,7 +71,7 @@ def trade_metrics(state: Records) -> tuple[float, ...]:
 
 @kernel_part
 def gathered(values: NDArray[np.float64], first: int, last: int, limit: float, included: bool) -> int:
-    """Bring those of a part of values that are below a limit, or at it, to its front; give where the others begin."""
+    """Bring those of a part of values that are below a limit, or at it, to its front; return where the others begin."""
     begin = first
     for place in range(first, last):  # without a branch, which a processor would often guess wrongly
         value = values[place]
@@ -82,7 +82,7 @@ def gathered(values: NDArray[np.float64], first: int, last: int, limit: float, i
 
 @kernel_part
 def mean_of_lowest(values: NDArray[np.float64], count: int, limit: float) -> float:
-    """Give the mean of the lowest values, which are brought to the front; `limit` is a guess of the highest of them.
+    """Return the mean of the lowest values, which are brought to the front; `limit` is a guess of the highest of them.
 
     By quickselect: Hoare, Algorithm 65: Find, Communications of the ACM 4 (1961).
     """

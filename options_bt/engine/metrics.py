@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from options_bt.engine.native import measure
 from options_bt.engine.records import REFUSALS
-from options_bt.engine.room import Room
+from options_bt.engine.workspace import Room
 
 TRADE_METRICS = (
     "trades",
@@ -53,7 +53,7 @@ DAYS_PER_YEAR = 365.25
 
 
 def all_metrics(room: Room, jobs: int, days: int, span: int) -> NDArray[np.float64]:
-    """Give the values of METRICS of the first jobs of a room, one row each; NaN where one is undefined.
+    """Return the values of METRICS of the first jobs of a room, one row each; NaN where one is undefined.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def all_metrics(room: Room, jobs: int, days: int, span: int) -> NDArray[np.float
 def equity_metrics(
     equity: NDArray[np.float64], exposed_days: int, span: int, capital: float, risk_free: float
 ) -> NDArray[np.float64]:
-    """Give the values of EQUITY_METRICS of one account; NaN where one is undefined.
+    """Return the values of EQUITY_METRICS of one account; NaN where one is undefined.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import exp, isnan, log, nan, sqrt
 
-from options_bt.data.black_scholes import DAYS_PER_YEAR, black_scholes
-from options_bt.data.market import Chain
+from options_bt.data.market.black_scholes import DAYS_PER_YEAR, black_scholes
+from options_bt.data.market.market import Chain
 from options_bt.engine.compiling import kernel_part
 from options_bt.engine.records import NOT_FOUND, PUT, Records
 
@@ -14,7 +14,7 @@ LEAST_HALF_SPREAD = 0.01
 
 @kernel_part
 def first_from(quotes: Records, low: int, high: int, strike: float) -> int:
-    """Give the first row from a strike on upwards; `high` if there is none."""
+    """Return the first row from a strike on upwards; `high` if there is none."""
     while low < high:
         middle = (low + high) // 2
         if quotes[middle].strike < strike:
@@ -26,7 +26,7 @@ def first_from(quotes: Records, low: int, high: int, strike: float) -> int:
 
 @kernel_part
 def smile(chain: Chain, group: Records, right: int, strike: float) -> tuple[float, float]:
-    """Give an expiration's variance per year and spread over vega at a strike; NaN where no quote implies any.
+    """Return an expiration's variance per year and spread over vega at a strike; NaN where no quote implies any.
 
     Linear in the logarithm of the strike between the neighbours that imply one, flat beyond the last of them.
     """
@@ -54,7 +54,7 @@ def smile(chain: Chain, group: Records, right: int, strike: float) -> tuple[floa
 
 @kernel_part
 def surface(chain: Chain, day: Records, right: int, strike: float, expiration: int) -> tuple[float, float]:
-    """Give the volatility per year and the spread over vega that a day's quotes of a right imply for a contract.
+    """Return the volatility per year and the spread over vega that a day's quotes of a right imply for a contract.
 
     Between expirations linear in time: the total variance, and the spread. Beyond the last the volatility of the last
     at the same strike; before the first that of the first at the strike as many deviations away from the close, since
@@ -85,7 +85,7 @@ def surface(chain: Chain, day: Records, right: int, strike: float, expiration: i
 
 @kernel_part
 def modelled(chain: Chain, day: Records, right: int, strike: float, expiration: int) -> tuple[float, float, float]:
-    """Give the mid, the half-spread and the delta of a contract that is not quoted.
+    """Return the mid, the half-spread and the delta of a contract that is not quoted.
 
     Parameters
     ----------

@@ -21,9 +21,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from options_bt.data.market import Market
+from options_bt.data.market.market import Market
 from options_bt.engine.encoding import Located
-from options_bt.engine.room import Room, address
+from options_bt.engine.workspace import Room, address
 from options_bt.errors import StorageError
 from options_bt.storage import write_atomically
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).parents[1]
 _ARGUMENTS = {"simulate": 27, "measure": 8}
 """How many addresses and counts each entry point takes, all of them of eight bytes."""
-_SOURCES = ("data/black_scholes.py", "data/market.py", "job/strategies.py")
+_SOURCES = ("data/market/black_scholes.py", "data/market/market.py", "job/strategies.py")
 
 
 class Entry(NamedTuple):
@@ -93,7 +93,7 @@ def warm_up() -> None:
 
 
 def is_compiled() -> bool:
-    """Tell whether the engine needs no compiling any more."""
+    """Return whether the engine needs no compiling any more."""
     return not _compiles() or any(path.is_file() for path in _places())
 
 
@@ -103,7 +103,7 @@ def _compiles() -> bool:
 
 @cache
 def _functions() -> dict[str, Callable[..., None]]:
-    """Give the entry points, each as a function of addresses and counts."""
+    """Return the entry points, each as a function of addresses and counts."""
     entries = _entries()
     return {
         what: ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)(_loaded(entries[what]))
@@ -112,7 +112,7 @@ def _functions() -> dict[str, Callable[..., None]]:
 
 
 def _loaded(entry: Entry) -> int:
-    """Give the address of an entry point."""
+    """Return the address of an entry point."""
     from llvmlite import binding
 
     binding.initialize_native_target()
@@ -131,7 +131,7 @@ _kept: list[Any] = []
 
 
 def _entries() -> dict[str, Entry]:
-    """Give the entry points: from the file of this machine, or compiled now and kept for the next process."""
+    """Return the entry points: from the file of this machine, or compiled now and kept for the next process."""
     places = _places()
     for path in places:
         try:
@@ -159,7 +159,7 @@ def _entries() -> dict[str, Entry]:
 
 
 def _places() -> list[Path]:
-    """Give where the machine code may lie: beside the sources, else with the user's other caches."""
+    """Return where the machine code may lie: beside the sources, else with the user's other caches."""
     name = f"kernel-{_key()}.msgpack"
     if given := os.environ.get("NUMBA_CACHE_DIR"):
         return [Path(given) / name]
@@ -169,7 +169,7 @@ def _places() -> list[Path]:
 
 @cache
 def _key() -> str:
-    """Give what machine code is good for: these sources, this compiler and this processor."""
+    """Return what machine code is good for: these sources, this compiler and this processor."""
     from llvmlite import binding
 
     about = [version("numba"), version("llvmlite"), np.__version__, sys.version, binding.get_host_cpu_name()]
@@ -177,7 +177,7 @@ def _key() -> str:
 
 
 def source_hash() -> str:
-    """Give a hash of the engine's sources: where it is the same, backtests are the same."""
+    """Return a hash of the engine's sources: where it is the same, backtests are the same."""
     sources = [*sorted(Path(__file__).parent.glob("*.py")), *(_PACKAGE / name for name in _SOURCES)]
     return _hash(*(path.read_text() for path in sources))
 

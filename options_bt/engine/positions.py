@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import floor, isnan
 
-from options_bt.data.market import Chain
+from options_bt.data.market.market import Chain
 from options_bt.engine.compiling import kernel_part
 from options_bt.engine.fetching import fetch
 from options_bt.engine.legs import fill, intrinsic
@@ -55,7 +55,7 @@ def split(legs: Records, position: Records, ratio: float) -> None:
 
 @kernel_part
 def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, position: Records, today: int) -> int:
-    """Move each leg on to its quote of today, if it has one; give where the position's prices come from."""
+    """Move each leg on to its quote of today, if it has one; return where the position's prices come from."""
     day = chain.days[today]
     has_model = rules.model_unquoted and not isnan(day.close)
     source = STALE if arm.shares > 0 and isnan(day.close) else QUOTED
@@ -73,7 +73,7 @@ def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, p
 
 @kernel_part
 def mark_unquoted(chain: Chain, legs: Records, position: Records, today: int) -> None:
-    """Give the legs that are not quoted today the prices of the model."""
+    """Return the legs that are not quoted today the prices of the model."""
     day = chain.days[today]
     for number in range(len(legs)):
         if chain.quotes[position.row[number]].day != today:
@@ -84,7 +84,7 @@ def mark_unquoted(chain: Chain, legs: Records, position: Records, today: int) ->
 
 @kernel_part
 def mark(chain: Chain, rules: Records, arm: Records, legs: Records, position: Records, today: int) -> bool:
-    """Give a position today's prices if every leg has one; tell whether it has."""
+    """Mark a position at today's prices if every leg has one; return whether it has."""
     source, day = source_of_marks(chain, rules, arm, legs, position, today), chain.days[today]
     position.quote_days += 1
     if source == STALE:
@@ -105,13 +105,13 @@ def mark(chain: Chain, rules: Records, arm: Records, legs: Records, position: Re
 
 @kernel_part
 def closing_fill(rules: Records, leg: Records, position: Records, number: int) -> float:
-    """Give the price at which a leg closes at its last marks."""
+    """Return the price at which a leg closes at its last marks."""
     return fill(position.mid[number], position.half_spread[number], rules.slippage, -leg.side)
 
 
 @kernel_part
 def option_cost(rules: Records, legs: Records, position: Records) -> float:
-    """Give what closing the option legs costs at their last marks, per share; set their exit fills."""
+    """Return what closing the option legs costs at their last marks, per share; set their exit fills."""
     cost = 0.0
     for number in range(len(legs)):
         leg = legs[number]
@@ -122,7 +122,7 @@ def option_cost(rules: Records, legs: Records, position: Records) -> float:
 
 @kernel_part
 def exit_reason(rules: Records, arm: Records, legs: Records, position: Records, date: int) -> int:
-    """Give the first exit rule that holds at today's closing fills, or STILL_OPEN."""
+    """Return the first exit rule that holds at today's closing fills, or STILL_OPEN."""
     premium = position.premium + arm.shares * position.share_fill  # of the options alone
     profit, basis = premium + position.value - rules.slippage * position.half_spreads, abs(premium)
     # A rule that is turned off is NaN, and no comparison with it holds.
@@ -143,7 +143,7 @@ def exit_reason(rules: Records, arm: Records, legs: Records, position: Records, 
 
 @kernel_part
 def settlement_cost(rules: Records, arm: Records, legs: Records, position: Records) -> float:
-    """Give the cost of a position at expiration, per share; set its exit fills and charge assignment fees."""
+    """Return the cost of a position at expiration, per share; set its exit fills and charge assignment fees."""
     cost = -arm.shares * position.settlement
     for number in range(len(legs)):
         leg = legs[number]
@@ -157,7 +157,7 @@ def settlement_cost(rules: Records, arm: Records, legs: Records, position: Recor
 
 @kernel_part
 def is_assigned(leg: Records, position: Records, number: int, dividend: Records) -> bool:
-    """Tell whether a leg is a short call that its owner exercises for a dividend."""
+    """Return whether a leg is a short call that its owner exercises for a dividend."""
     if leg.side > 0 or leg.right != CALL or isnan(dividend.close) or isnan(position.close_mark):
         return False
     time_value = position.mid[number] - intrinsic(CALL, position.strike[number], position.close_mark)
@@ -166,7 +166,7 @@ def is_assigned(leg: Records, position: Records, number: int, dividend: Records)
 
 @kernel_part
 def any_assigned(legs: Records, position: Records, dividend: Records) -> bool:
-    """Tell whether a dividend has any leg of a position assigned."""
+    """Return whether a dividend has any leg of a position assigned."""
     found = False
     for number in range(len(legs)):
         found |= is_assigned(legs[number], position, number, dividend)
@@ -175,7 +175,7 @@ def any_assigned(legs: Records, position: Records, dividend: Records) -> bool:
 
 @kernel_part
 def assignment_cost(rules: Records, arm: Records, legs: Records, position: Records, dividend: Records) -> float:
-    """Give the cost of a position that ends with an early assignment, per share; set its exit fills, charge its fees.
+    """Return the cost of a position that ends with an early assignment, per share; set its exit fills, charge its fees.
 
     Assigned calls cost their intrinsic value on the day before, which is also the day on which shares are delivered;
     the other legs are closed at their last marks.
@@ -195,7 +195,7 @@ def assignment_cost(rules: Records, arm: Records, legs: Records, position: Recor
 
 @kernel_part
 def finish(rules: Records, position: Records, date: int, reason: int, cost: float, entry_fees: float) -> float:
-    """End a position; give the cash that its end brings."""
+    """End a position; return the cash that its end brings."""
     position.exit_day, position.exit_reason, position.exit_cost = date, reason, cost
     position.modelled_exit = position.modelled_exit and reason != SETTLEMENT
     position.pnl = position.contracts * rules.multiplier * (position.premium - cost) - position.fees
@@ -204,6 +204,6 @@ def finish(rules: Records, position: Records, date: int, reason: int, cost: floa
 
 @kernel_part
 def position_value(rules: Records, arm: Records, position: Records) -> float:
-    """Give what an open position is worth at its last marks, in dollars."""
+    """Return what an open position is worth at its last marks, in dollars."""
     shares = arm.shares * position.close_mark if arm.shares > 0 else 0.0
     return position.contracts * rules.multiplier * (shares + position.value)

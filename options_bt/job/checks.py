@@ -21,7 +21,7 @@ INVALID = Invalid()
 
 
 def shown(value: Any) -> str:
-    """Give a value as it would stand in a job file, shortened."""
+    """Return a value as it would stand in a job file, shortened."""
     if isinstance(value, date):
         return value.isoformat()
     try:
@@ -40,7 +40,7 @@ def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
 
 
 def allowed(type_: Any) -> str:
-    """Give what a type admits, in plain words.
+    """Return what a type admits, in plain words.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Checker:
         return INVALID
 
     def value(self, value: Any, type_: Any, path: str, form: str = "") -> Any:
-        """Give `value` as `type_`, or INVALID with a fault; `form` overrides what is said to be allowed."""
+        """Return `value` as `type_`, or INVALID with a fault; `form` overrides what is said to be allowed."""
         if isinstance(value, float) and not math.isfinite(value):
             return self.refuse(path, f"got {value}", form or allowed(type_))
         try:
@@ -102,7 +102,7 @@ class Checker:
             return self.refuse(path, f"got {shown(value)}", form or allowed(type_))
 
     def mapping(self, value: Any, path: str, known: Iterable[str]) -> dict[str, Any]:
-        """Give the known keys of a mapping; each unknown one is a fault with its nearest name."""
+        """Return the known keys of a mapping; each unknown one is a fault with its nearest name."""
         if not isinstance(value, Mapping):
             self.refuse(path, f"got {shown(value)}", "a mapping of keys to values")
             return {}
@@ -115,7 +115,7 @@ class Checker:
         return {key: value[key] for key in value if key in known}
 
     def struct(self, value: Any, type_: Any, path: str, forms: Mapping[str, str] | None = None) -> Any:
-        """Give a Struct read field by field, or INVALID when any field is wrong or missing."""
+        """Return a Struct read field by field, or INVALID when any field is wrong or missing."""
         before = len(self.faults)
         fields = {field.name: field for field in msgspec.structs.fields(type_)}
         entries = self.mapping(value, path, fields)

@@ -54,7 +54,7 @@ def load_job(
     overrides: Sequence[str] = (),
     name: str | None = None,
 ) -> JobFile:
-    """Give the valid job of a job file, with what the command line overrides.
+    """Return the valid job of a job file, with what the command line overrides.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ ENTRY_FORM = "any, first_of_week, or a list of weekdays such as [mon, wed]"
 
 
 def dte_range(dte: str) -> tuple[int, int, float]:
-    """Give the smallest, largest and target days to expiration of a canonical `dte`.
+    """Return the smallest, largest and target days to expiration of a canonical `dte`.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def dte_range(dte: str) -> tuple[int, int, float]:
 
 
 def canonical_dte(value: Any) -> str:
-    """Give the one spelling of a `dte`, from a string, a whole number of days, a pair or a mapping.
+    """Return the one spelling of a `dte`, from a string, a whole number of days, a pair or a mapping.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def canonical_dte(value: Any) -> str:
 
 
 def canonical_entry_every(value: Any) -> str:
-    """Give the one spelling of an `entry_every`, from its name or a list of weekdays.
+    """Return the one spelling of an `entry_every`, from its name or a list of weekdays.
 
     Raises
     ------

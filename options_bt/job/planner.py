@@ -77,7 +77,7 @@ class Plan(Sequence[JobSpec]):
         return (self[position] for position in range(len(self)))
 
     def combination(self, number: int) -> dict[str, Any]:
-        """Give the value of each axis in combination `number` of the grid."""
+        """Return the value of each axis in combination `number` of the grid."""
         values: dict[str, Any] = {}
         for name, choices in reversed(self.job.grid):
             number, index = divmod(number, len(choices))

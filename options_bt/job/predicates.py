@@ -29,7 +29,7 @@ _HISTORY = frozenset(name for name in FEATURES if name.startswith("history_"))
 
 
 def history_columns(predicate: str) -> list[str]:
-    """Give the columns of a valid predicate that come from the source's own volatility history."""
+    """Return the columns of a valid predicate that come from the source's own volatility history."""
     import polars as pl  # heavy, and most job files have no predicate
 
     return sorted(_HISTORY & set(pl.sql_expr(predicate).meta.root_names()))
@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 
 
 def bad_predicate(predicate: str) -> Problem | None:
-    """Give what is wrong with a predicate, or None where it is a true-or-false expression over FEATURES."""
+    """Return what is wrong with a predicate, or None where it is a true-or-false expression over FEATURES."""
     import polars as pl  # heavy, and most job files have no predicate
 
     days = pl.DataFrame({name: [1.0, 4.0, 2.0, 5.0, 3.0] for name in FEATURES})

@@ -27,7 +27,7 @@ _REQUIRED = {"name": NAME_FORM, "symbols": "a list of tickers", "period": "a sta
 
 
 def read_job(data: Any) -> tuple[JobFile | None, list[Fault]]:
-    """Give the job that plain data describes, or every fault of it.
+    """Return the job that plain data describes, or every fault of it.
 
     Parameters
     ----------

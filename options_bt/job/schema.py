@@ -58,7 +58,7 @@ class RunSettings(Struct, frozen=True, kw_only=True):
     keep: Annotated[str, Meta(pattern=r"^(auto|all|metrics|top [1-9][0-9]{0,8})\Z")] = "auto"
 
     def kept(self, total: int) -> int:
-        """Give of how many of `total` jobs trades and equity are stored."""
+        """Return of how many of `total` jobs trades and equity are stored."""
         match self.keep.split():
             case ["all"]:
                 return total
@@ -105,7 +105,7 @@ class JobFile(Struct, frozen=True, kw_only=True):
 
 
 def decoded_job(data: Any) -> JobFile:
-    """Give the job that was encoded as JSON; the values of a `strategy` axis are strategies again.
+    """Return the job that was encoded as JSON; the values of a `strategy` axis are strategies again.
 
     Raises
     ------

@@ -43,7 +43,7 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     params: Parameters
 
     def id(self, fingerprint: str) -> str:
-        """Give the id of this job on data with that fingerprint: equal ids mean equal results.
+        """Return the id of this job on data with that fingerprint: equal ids mean equal results.
 
         Parameters
         ----------
@@ -59,6 +59,6 @@ class JobSpec(Struct, frozen=True, kw_only=True):
         return sha256(canonical).hexdigest()[:16]
 
     def row(self) -> dict[str, Any]:
-        """Give this job as a flat row: symbol, window, role, start, end, strategy, every parameter."""
+        """Return this job as a flat row: symbol, window, role, start, end, strategy, every parameter."""
         place = {name: getattr(self, name) for name in ("symbol", "window", "role", "start", "end")}
         return place | {"strategy": self.strategy.name} | msgspec.structs.asdict(self.params)

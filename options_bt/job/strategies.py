@@ -119,7 +119,7 @@ BEARISH = "rsi_14 >= 55 OR (rsi_14 > 45 AND close < sma_20 AND sma_20 < sma_50)"
 
 
 def named_arm(strategy: str, when: str | None = None) -> Arm:
-    """Give the arm of a one-armed named strategy, to be entered when `when` is true."""
+    """Return the arm of a one-armed named strategy, to be entered when `when` is true."""
     return structs.replace(ONE_ARMED[strategy], name=strategy, when=when)
 
 

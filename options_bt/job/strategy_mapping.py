@@ -43,7 +43,7 @@ class _LegEntry(Struct, frozen=True, kw_only=True):
 
 
 def read_strategy(checker: Checker, value: Mapping[str, Any], path: str) -> Strategy | Invalid:
-    """Give the strategy that a mapping describes, or INVALID with its faults on the checker's list."""
+    """Return the strategy that a mapping describes, or INVALID with its faults on the checker's list."""
     entries = checker.mapping(value, path, ("name", "legs", "shares", "arms"))
     name = checker.value(entries.get("name", "custom"), str, f"{path}.name")
     if ("legs" in entries) == ("arms" in entries):

@@ -52,7 +52,7 @@ class Span(NamedTuple):
 
 
 def shifted(day: date, duration: str, times: int = 1) -> date:
-    """Give the day that lies `times` durations later, or earlier; a month's missing day becomes its last.
+    """Return the day that lies `times` durations later, or earlier; a month's missing day becomes its last.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def shifted(day: date, duration: str, times: int = 1) -> date:
 
 
 def spans(start: date, end: date, windows: Windows | None) -> list[Span]:
-    """Give the spans of a period: itself, or a train and a test span for each window.
+    """Return the spans of a period: itself, or a train and a test span for each window.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def spans(start: date, end: date, windows: Windows | None) -> list[Span]:
 
 
 def _window(number: int, start: date, windows: Windows) -> tuple[Span, Span]:
-    """Give the training and the test of a window, wherever the period ends.
+    """Return the training and the test of a window, wherever the period ends.
 
     Tests are counted from the first one, so that they follow each other without a gap or an overlap also
     where months have different lengths.
@@ -131,7 +131,7 @@ def _window(number: int, start: date, windows: Windows) -> tuple[Span, Span]:
 
 
 def _embargo_start(test_start: date, embargo: str | None) -> date:
-    """Give the first day of the embargo before a test: the test's own without one."""
+    """Return the first day of the embargo before a test: the test's own without one."""
     if embargo is None:
         return test_start
     try:

@@ -16,7 +16,7 @@ from options_bt.job.strategies import ONE_ARMED, STRATEGIES, Arm, Leg, Strategy
 
 
 def written_job(job: JobFile) -> str:
-    """Give a job file in YAML that is read as this job, but for values that its lists repeated.
+    """Return a job file in YAML that is read as this job, but for values that its lists repeated.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def _entries(job: JobFile) -> dict[str, Any]:
 
 
 def _changed(struct: msgspec.Struct, default: msgspec.Struct) -> dict[str, Any]:
-    """Give the fields whose values are not those of another struct, with plain values."""
+    """Return the fields whose values are not those of another struct, with plain values."""
     names = struct.__struct_fields__
     values = ((name, getattr(struct, name)) for name in names if getattr(struct, name) != getattr(default, name))
     return {name: _plain(msgspec.to_builtins(value, builtin_types=(date,))) for name, value in values}

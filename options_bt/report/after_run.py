@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.errors import OptionsBtError
 
 
 def report_file(run: Run) -> Path:
-    """Give where the report of a run lies by default."""
+    """Return where the report of a run lies by default."""
     return run.path / "report.html"
 
 

@@ -24,7 +24,7 @@ _LEGEND = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "
 
 
 def label(text: object) -> str:
-    """Give a text as plotly.js shows it: it would read tags in it."""
+    """Return a text as plotly.js shows it: it would read tags in it."""
     return escape(str(text), quote=False)
 
 
@@ -37,7 +37,7 @@ def _title(text: str) -> dict[str, Any]:
 
 
 def equity_chart(equity: Mapping[str, pl.DataFrame], capital: Mapping[str, float]) -> Figure:
-    """Give the equity of some jobs over their drawdowns, by date.
+    """Return the equity of some jobs over their drawdowns, by date.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def equity_chart(equity: Mapping[str, pl.DataFrame], capital: Mapping[str, float
 
 
 def drawdowns(equity: pl.Series, capital: float) -> pl.Series:
-    """Give the fall from the running peak, as a fraction of it and negative; the capital is the first peak."""
+    """Return the fall from the running peak, as a fraction of it and negative; the capital is the first peak."""
     peak = pl.concat([pl.Series([capital]), equity]).cum_max()[1:]
     return equity / peak - 1
 
@@ -85,7 +85,7 @@ def drawdowns(equity: pl.Series, capital: float) -> pl.Series:
 def heatmap_chart(
     x: tuple[str, Sequence[str]], y: tuple[str, Sequence[str]], values: Sequence[Sequence[float | None]], form: str
 ) -> Figure:
-    """Give a heatmap.
+    """Return a heatmap.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def heatmap_chart(
 
 
 def spread_chart(axis: str, metric: str, values: pl.DataFrame) -> Figure:
-    """Give how a metric spreads for each value of an axis: boxes from quartile to quartile, whiskers to the ends.
+    """Return how a metric spreads for each value of an axis: boxes from quartile to quartile, whiskers to the ends.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def spread_chart(axis: str, metric: str, values: pl.DataFrame) -> Figure:
 
 
 def profit_chart(profits: Sequence[float]) -> Figure:
-    """Give how the profits and losses of trades are spread, in dollars."""
+    """Return how the profits and losses of trades are spread, in dollars."""
     sides = {"losses": [one for one in profits if one < 0], "profits": [one for one in profits if one >= 0]}
     width = max((abs(one) for one in profits), default=1.0) / 15 or 1.0
     traces = [
@@ -169,7 +169,7 @@ def profit_chart(profits: Sequence[float]) -> Figure:
 
 
 def odds_chart(logits: NDArray[np.float64]) -> Figure:
-    """Give how the log odds of a choice's rank out of sample are spread: at or below 0 it is in the worse half."""
+    """Return how the log odds of a choice's rank out of sample are spread: at or below 0 it is in the worse half."""
     end = max(float(np.abs(logits).max()), 0.1) * (1 + 1e-9)
     width = end / 15
     # numpy's bins have their lower end: turned round, that of 0 lies on the side of the worse.
@@ -193,7 +193,7 @@ def odds_chart(logits: NDArray[np.float64]) -> Figure:
 
 
 def count_chart(counts: Mapping[str, int], what: str) -> Figure:
-    """Give how often each of some names occurs, as bars."""
+    """Return how often each of some names occurs, as bars."""
     names = [label(name) for name in counts]
     trace = {
         "type": "bar",

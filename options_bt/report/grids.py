@@ -22,7 +22,7 @@ ALL = "all"
 
 
 def heatmaps(data: RunData) -> Section | None:
-    """Give the heatmaps of every two axes, for all symbols and for each; None where there are no two axes."""
+    """Return the heatmaps of every two axes, for all symbols and for each; None where there are no two axes."""
     axes = [name for name, values in data.axes.items() if len(values) <= _MOST_VALUES]
     axes.sort(key=lambda name: name in ("symbol", "window", "role"))  # those of the grid first
     if len(axes) < 2 or not data.finished:
@@ -41,7 +41,7 @@ def heatmaps(data: RunData) -> Section | None:
 
 
 def heatmap_choices(data: RunData, axes: list[str]) -> dict[str, Any]:
-    """Give the values of every heatmap that can be chosen.
+    """Return the values of every heatmap that can be chosen.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def _tables(
     filters: dict[str, list[str]],
     metrics: list[str],
 ) -> dict[str, dict[str, list[list[float | None]]]]:
-    """Give the tables of a pair of axes for each choice of the filters that are none of the two."""
+    """Return the tables of a pair of axes for each choice of the filters that are none of the two."""
     free = {name: options if name not in pair else [ALL] for name, options in filters.items()}
     tables = {}
     for options in product(*free.values()):
@@ -91,7 +91,7 @@ def _short(row: Iterable[float | None] | None, number: int) -> float | None:
 
 
 def sensitivity(data: RunData) -> Section | None:
-    """Give how much the objective depends on each axis; None where there is no axis."""
+    """Return how much the objective depends on each axis; None where there is no axis."""
     rows = data.values.select({*data.axes, data.objective}).drop_nulls(data.objective)
     if not data.axes or rows.height < 2:
         return None
@@ -117,7 +117,7 @@ def sensitivity(data: RunData) -> Section | None:
 
 
 def _explained(rows: pl.DataFrame, axis: str, metric: str) -> float:
-    """Give the sum of squares between the values of an axis over the whole one (eta squared); 0 without any."""
+    """Return the sum of squares between the values of an axis over the whole one (eta squared); 0 without any."""
     value, mean = pl.col(metric), rows[metric].mean()
     own = rows.group_by(axis).agg(pl.len().alias("backtests"), value.mean())
     between = own.select((pl.col("backtests") * (value - mean) ** 2).sum()).item()

@@ -17,7 +17,7 @@ _SIMULATED = (
 
 
 def headline(data: RunData) -> Section:
-    """Give the headline."""
+    """Return the headline."""
     paragraphs = (*_verdict(data), *_best(data), _what(data), *_prices(data), data_text(data.run.info))
     return Section("headline", "In short", paragraphs, (_facts(data),), _SIMULATED if data.simulated else "")
 
@@ -31,7 +31,7 @@ def _verdict(data: RunData) -> tuple[str, ...]:
 
 
 def counted(number: int, noun: str) -> str:
-    """Give a number with its noun, as ``1 trade`` or ``1,200 trades``."""
+    """Return a number with its noun, as ``1 trade`` or ``1,200 trades``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -79,7 +79,7 @@ def _best(data: RunData) -> tuple[str, ...]:
 
 
 def _field(data: RunData) -> str:
-    """Tell how the best compares with all the others."""
+    """Return how the best compares with all the others."""
     objective = data.objective
     median = cell_text(objective, data.median)
     lost = data.done.select((pl.col("total_pnl") < 0).sum()).collect().item()

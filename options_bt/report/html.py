@@ -10,15 +10,15 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.errors import MissingExtraError
 from options_bt.report.grids import heatmaps, sensitivity
 from options_bt.report.headline import headline
-from options_bt.report.honesty import forward, luck
 from options_bt.report.jobs import curves, details, ranking
 from options_bt.report.parts import Section, charts_of
 from options_bt.report.quality import data_quality, failures, refusals
 from options_bt.report.reproduction import reproduction
+from options_bt.report.robustness import forward, luck
 from options_bt.report.run_data import RunData, gathered
 from options_bt.storage import write_atomically
 
@@ -40,7 +40,7 @@ SECTIONS: tuple[Callable[[RunData], Section | None], ...] = (
 
 
 def sections_of(run: Run) -> list[Section]:
-    """Give the sections of a run's page.
+    """Return the sections of a run's page.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def sections_of(run: Run) -> list[Section]:
 
 
 def page(run: Run) -> str:
-    """Give the report of a run as one HTML page.
+    """Return the report of a run as one HTML page.
 
     The page holds all that it needs, and its Content-Security-Policy forbids every request and every script but its
     own two, which it names by their hashes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.errors import InputError, MissingExtraError
 from options_bt.report.html import sections_of
 from options_bt.report.parts import Chart, charts_of

@@ -16,7 +16,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def ranking(data: RunData) -> Section:
-    """Give the ranked table of the jobs, or of the first thousand of them."""
+    """Return the ranked table of the jobs, or of the first thousand of them."""
     shown, ended = data.shown, data.finished + data.failed
     left = ended - shown.height
     whole = f" The other {left:,} are in results.parquet, beside this page." if left else ""
@@ -33,7 +33,7 @@ def ranking(data: RunData) -> Section:
 
 
 def curves(data: RunData) -> Section | None:
-    """Give equity and drawdown of the best jobs; None where none has a day."""
+    """Return equity and drawdown of the best jobs; None where none has a day."""
     equity = {data.name(job): rows for job, rows in data.equity.items() if rows.height}
     if not equity:
         return None
@@ -51,7 +51,7 @@ def curves(data: RunData) -> Section | None:
 
 
 def details(data: RunData) -> Section | None:
-    """Give months, trades, their P/L and their exits of each of the best jobs; None where none has a day."""
+    """Return months, trades, their P/L and their exits of each of the best jobs; None where none has a day."""
     shown = [job for job, rows in data.equity.items() if rows.height]
     if not shown:
         return None
@@ -102,7 +102,7 @@ def _months(job: str, name: str, months: pl.DataFrame) -> tuple[Part, ...]:
 
 
 def monthly_returns(equity: pl.DataFrame, capital: float) -> pl.DataFrame:
-    """Give the returns of the months, from the last quote day of one to the last of the next that has any.
+    """Return the returns of the months, from the last quote day of one to the last of the next that has any.
 
     Parameters
     ----------

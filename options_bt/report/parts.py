@@ -48,7 +48,7 @@ class Table(NamedTuple):
     folded: bool = False
 
     def choices(self) -> list[tuple[int, str, list[str]]]:
-        """Give number, name and values, in the order of the rows' own, of each column that is a choice."""
+        """Return number, name and values, in the order of the rows' own, of each column that is a choice."""
         found = []
         for number, column in enumerate(self.columns):
             values = list(dict.fromkeys(row[number].text for row in self.rows)) if column.choice else []
@@ -129,7 +129,7 @@ def frame_table(
     like: Mapping[str, str] | None = None,
     folded: bool = False,
 ) -> Table:
-    """Give a frame as a table.
+    """Return a frame as a table.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def _cells(column: Column, metric: str, values: Sequence[Any]) -> list[Cell]:
 
 
 def charts_of(sections: Iterable[Section]) -> list[Chart]:
-    """Give every chart of these sections, those of panels too."""
+    """Return every chart of these sections, those of panels too."""
     return [chart for section in sections for part in section.parts for chart in _charts(part)]
 
 

@@ -30,7 +30,7 @@ REASONS = {
 
 
 def failures(data: RunData) -> Section | None:
-    """Give the backtests that failed, and the tracebacks of the first; None when there are none."""
+    """Return the backtests that failed, and the tracebacks of the first; None when there are none."""
     if not data.failures:
         return None
     shown = data.failures
@@ -49,14 +49,14 @@ def failures(data: RunData) -> Section | None:
 
 
 def refusal_counts(data: RunData) -> dict[str, int]:
-    """Give how often each reason stood in the way of an entry, over all backtests; the most frequent first."""
+    """Return how often each reason stood in the way of an entry, over all backtests; the most frequent first."""
     sums = data.done.select(pl.col(f"refused_{reason}").sum() for reason in REFUSALS).collect().row(0)
     counts = dict(zip(REFUSALS, map(int, sums), strict=True))
     return {reason: count for reason, count in sorted(counts.items(), key=lambda item: -item[1]) if count}
 
 
 def refusals(data: RunData) -> Section | None:
-    """Give why there were no entries on days with room for one; None when there was always one."""
+    """Return why there were no entries on days with room for one; None when there was always one."""
     counts = refusal_counts(data)
     if not counts:
         return None
@@ -81,7 +81,7 @@ def refusals(data: RunData) -> Section | None:
 
 
 def data_quality(data: RunData) -> Section | None:
-    """Give how dense the quotes of each symbol are, and how often a position had none; None without a result."""
+    """Return how dense the quotes of each symbol are, and how often a position had none; None without a result."""
     if not data.quoted.height:
         return None
     shares = data.done.group_by("symbol").agg(**SHARES).fill_nan(None).collect()

@@ -10,7 +10,7 @@ from options_bt.report.run_data import RunData
 
 
 def reproduction(data: RunData) -> Section:
-    """Give job file, command, versions and the fingerprints of the data: all from `run.json`, which has no password."""
+    """Return job file, command, versions and fingerprints of the data: all from `run.json`, which has no password."""
     info = data.run.info
     job = info.job
     masked = " Its password is masked here." if "***" in job.source else ""

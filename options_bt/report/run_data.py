@@ -8,12 +8,12 @@ from functools import cached_property
 
 import polars as pl
 
-from options_bt.analysis.opened import Run
 from options_bt.analysis.overfitting.of_run import Overfitting, overfitting
 from options_bt.analysis.price_sources import PriceSources, price_sources
+from options_bt.analysis.run_reader import Run
 from options_bt.analysis.tables import headline, headline_columns, ranked
 from options_bt.analysis.walk_forward import WalkForward, walk_forward
-from options_bt.runner.ledger import Failure
+from options_bt.runner.run_folder.ledger import Failure
 
 TOP = 10
 """How many jobs are shown with their equity and trades."""
@@ -100,7 +100,7 @@ class RunData:
         return self.run.job.source.partition("?")[0].partition(":")[0] == "demo"
 
     def name(self, job: str) -> str:
-        """Give what tells a job of `top` apart from the others, as ``SPY, delta 0.18, dte 30-45``."""
+        """Return what tells a job of `top` apart from the others, as ``SPY, delta 0.18, dte 30-45``."""
         row = self.top.row(by_predicate=pl.col("job") == job, named=True)
         window = [f"window {row['window']} {row['role']}"] if row["window"] else []
         axes = [f"{name} {'none' if row[name] is None else row[name]}" for name, _ in self.run.job.grid]
@@ -146,7 +146,7 @@ def gathered(run: Run) -> RunData:
 
 
 def done_rows(run: Run) -> pl.LazyFrame:
-    """Give the rows of `Run.results` that are done, unread."""
+    """Return the rows of `Run.results` that are done, unread."""
     return run.scan_results().filter(pl.col("status") == "done")
 
 
@@ -172,7 +172,7 @@ def _by_job(table: pl.DataFrame, jobs: list[str]) -> dict[str, pl.DataFrame]:
 
 
 def axis_text(name: str) -> pl.Expr:
-    """Give the values of an axis as texts."""
+    """Return the values of an axis as texts."""
     return pl.col(name).cast(pl.String).fill_null("none")
 
 

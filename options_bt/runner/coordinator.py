@@ -16,14 +16,14 @@ from options_bt.data.prepare import Prepared
 from options_bt.engine.metrics import METRICS
 from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.job.planner import Plan
-from options_bt.runner.batch import Batch, Result, Task
-from options_bt.runner.estimate import BYTES_PER_WORKER, estimated
-from options_bt.runner.executor import Brought, Executor, Finished
-from options_bt.runner.folder import RunFolder
-from options_bt.runner.ledger import Ledger
-from options_bt.runner.live import Flight, Live
+from options_bt.runner.execution.batch import Batch, Result, Task
+from options_bt.runner.execution.executor import Brought, Executor, Finished
 from options_bt.runner.memory import free_memory, held_memory, memory_floor
+from options_bt.runner.preflight.estimate import BYTES_PER_WORKER, estimated
 from options_bt.runner.progress import Progress
+from options_bt.runner.run_folder.folder import RunFolder
+from options_bt.runner.run_folder.heartbeat import Flight, Live
+from options_bt.runner.run_folder.ledger import Ledger
 from options_bt.runner.schedule import (
     Action,
     BatchDone,
@@ -67,7 +67,7 @@ class Coordinator:
     tables : bool
         Whether their trades and equity are stored.
     make_executor : callable
-        Gives where they are run, told how many workers this machine has room for.
+        Returns where they are run, told how many workers this machine has room for.
     max_failures : float
         With more failed jobs than these the run is given up.
 
@@ -107,7 +107,7 @@ class Coordinator:
         self._failed = ledger.counts()[1]
 
     def run(self, workers: int | str, shown: bool) -> int:
-        """Run what is pending; give the number of the signal that stopped it, or 0."""
+        """Run what is pending; return the number of the signal that stopped it, or 0."""
         pending, settings = int(self._pending.sum()), self._plan.job.run
         self._started = time.time()
         schedule = Schedule(
@@ -138,7 +138,7 @@ class Coordinator:
         return signals[0] if signals and sum(self._ledger.counts()) < len(self._plan) else 0
 
     def _fitting(self, workers: int) -> int:
-        """Give as many workers as there is memory for, and say so when they are fewer than wanted."""
+        """Return as many workers as there is memory for, and say so when they are fewer than wanted."""
         room = self._free - memory_floor()
         fitting = max(1, min(workers, room // BYTES_PER_WORKER))
         if fitting < workers:
@@ -186,7 +186,7 @@ class Coordinator:
                 self._ledger.tell(self._live())
 
     def _memory(self) -> int | None:
-        """Give the free memory; None when it was looked at just before."""
+        """Return the free memory; None when it was looked at just before."""
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return None
         self._looked, self._free = time.monotonic(), free_memory()

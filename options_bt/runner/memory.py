@@ -19,7 +19,7 @@ def forget_peak() -> None:
 
 
 def peak_memory() -> int:
-    """Give the bytes that this process held at most: since `forget_peak` on Linux, elsewhere in all."""
+    """Return the bytes that this process held at most: since `forget_peak` on Linux, elsewhere in all."""
     with suppress(OSError):
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -33,7 +33,7 @@ def peak_memory() -> int:
 
 
 def held_memory() -> int:
-    """Give the bytes that this process and the ones below it hold now; what they share counts for each."""
+    """Return the bytes that this process and the ones below it hold now; what they share counts for each."""
     this = psutil.Process()
     total = 0
     for process in (this, *this.children(recursive=True)):
@@ -43,12 +43,12 @@ def held_memory() -> int:
 
 
 def memory_floor() -> int:
-    """Give the bytes of memory that a run leaves free: a twentieth of the machine's, half a gigabyte at most."""
+    """Return the bytes of memory that a run leaves free: a twentieth of the machine's, half a gigabyte at most."""
     return min(int(psutil.virtual_memory().total) // 20, 500_000_000)
 
 
 def free_memory() -> int:
-    """Give the bytes that can be had without swapping, in a container no more than its limit leaves."""
+    """Return the bytes that can be had without swapping, in a container no more than its limit leaves."""
     free = int(psutil.virtual_memory().available)
     for limit, used in _CGROUPS:
         with suppress(OSError, ValueError):  # absent, or "max"

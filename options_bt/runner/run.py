@@ -7,24 +7,25 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from options_bt.data.cache import Cache
+from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import Prepared, covered_years, missing_data, prepared, pull
-from options_bt.data.source import Source, open_source, require_symbols
+from options_bt.data.sources.factory import open_source
+from options_bt.data.sources.source import Source, require_symbols
 from options_bt.engine.native import warm_up
 from options_bt.errors import RunFolderError, SourceError
 from options_bt.job.planner import Plan
 from options_bt.job.predicates import history_columns
 from options_bt.job.schema import JobFile
 from options_bt.runner.coordinator import Coordinator
-from options_bt.runner.executor import Executor
-from options_bt.runner.folder import RunFolder, RunInfo, differences, run_info
-from options_bt.runner.keeping import best_without_tables, keeps_too_few
-from options_bt.runner.ledger import Ledger
-from options_bt.runner.local import local_executor
+from options_bt.runner.execution.executor import Executor
+from options_bt.runner.executors import local_executor
 from options_bt.runner.logs import log_to_file
 from options_bt.runner.progress import Progress
-from options_bt.runner.repair import repaired_ledger, whole_ledger
-from options_bt.runner.results import write_results
+from options_bt.runner.run_folder.folder import RunFolder, RunInfo, differences, run_info
+from options_bt.runner.run_folder.ledger import Ledger
+from options_bt.runner.run_folder.repair import repaired_ledger, whole_ledger
+from options_bt.runner.run_folder.results import write_results
+from options_bt.runner.run_folder.retention import best_without_tables, keeps_too_few
 from options_bt.runner.summary import Summary, Times, failures_allowed
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def run_job(
     max_failures : int or str, optional
         Give up when more jobs fail than this number, or than this share of the plan, as in ``5%``; never by default.
     make_executor : callable
-        Gives where to run, told how many workers this machine has room for; processes of this machine by default.
+        Returns where to run, told how many workers this machine has room for; processes of this machine by default.
     shown : bool
         Whether to show progress.
 
@@ -191,7 +192,7 @@ def _run(
 
 
 def _ledger(folder: RunFolder, plan: Plan, resume_failed: bool) -> Ledger:
-    """Give the ledger of a run: to be read, when it is whole and nothing is left to do, else to be written."""
+    """Return the ledger of a run: to be read, when it is whole and nothing is left to do, else to be written."""
     if folder.results.is_file() and not resume_failed and (ledger := whole_ledger(folder)):
         if not keeps_too_few(plan, ledger):
             return ledger

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from options_bt.runner.batch import Batch
+from options_bt.runner.execution.batch import Batch
 
 BATCH_SECONDS = 0.5
 BATCHES_A_SECOND = 100
@@ -58,7 +58,7 @@ Event = BatchDone | WorkerDied | Interrupted | Tick
 
 
 class Submit(NamedTuple):
-    """Give this batch to a free worker."""
+    """Return this batch to a free worker."""
 
     batch: Batch
 
@@ -71,7 +71,7 @@ class Kill(NamedTuple):
 
 
 class Quarantine(NamedTuple):
-    """Give up on a job: its worker died as often as is allowed."""
+    """Fail a job whose worker died as often as is allowed."""
 
     position: int
     symbol: str
@@ -161,7 +161,7 @@ class Schedule:
         return [flight.batch for flight in self._flights.values()]
 
     def handle(self, event: Event, now: float) -> list[Action]:
-        """Give what has to be done after an event.
+        """Return what has to be done after an event.
 
         Parameters
         ----------
@@ -251,7 +251,7 @@ class Schedule:
         return actions
 
     def _next(self, last: str) -> Batch | None:
-        """Give a batch to a slot that has run one of the symbol `last`."""
+        """Return the next batch for a slot that has run one of the symbol `last`."""
         if self._stopping:
             return None
         if self._again:
@@ -268,7 +268,7 @@ class Schedule:
         return self._batch(symbol, taken)
 
     def _symbol_after(self, last: str) -> str:
-        """Give a slot the symbol that it has, while there is work; else one that none has, else that with most work.
+        """Return the symbol that a slot has, while there is work; else one that none has, else that with most work.
 
         So a market is read by few workers, which counts where each host has to be sent it.
         """

@@ -15,7 +15,7 @@ from types import FrameType
 
 @contextmanager
 def kept_signals() -> Iterator[list[int]]:
-    """Give a list that the first Ctrl-C or SIGTERM is put on; the second raises KeyboardInterrupt."""
+    """Yield a list that the first Ctrl-C or SIGTERM is put on; the second raises KeyboardInterrupt."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received

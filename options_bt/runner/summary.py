@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from options_bt.errors import InputError
-from options_bt.runner.executor import Brought
+from options_bt.runner.execution.executor import Brought
 
 _HOSTS_NAMED = 8
 
@@ -35,7 +35,7 @@ class Times(NamedTuple):
     writing: float = 0.0
 
     def plus(self, backtests: float, work: float, writing: float) -> Times:
-        """Give these times with more backtests."""
+        """Return these times with more backtests."""
         return self._replace(
             backtests=self.backtests + backtests, work=self.work + work, writing=self.writing + writing
         )
@@ -77,7 +77,7 @@ class Summary(NamedTuple):
 
 
 def times_text(summary: Summary) -> str:
-    """Give a line that says where the time of this go went; nothing when nothing was run."""
+    """Return a line that says where the time of this go went; nothing when nothing was run."""
     times = summary.times
     if not times.backtests:
         return ""
@@ -88,7 +88,7 @@ def times_text(summary: Summary) -> str:
 
 
 def brought_text(summary: Summary) -> str:
-    """Give a line that says how many markets each host was sent or has read from its store; nothing for none.
+    """Return a line that says how many markets each host was sent or has read from its store; nothing for none.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def _to_all(brought: Brought) -> list[str]:
 
 
 def failures_allowed(given: int | str | None, total: int) -> float:
-    """Give how many jobs of so many may fail before a run is given up; infinity when nothing is given.
+    """Return how many jobs of so many may fail before a run is given up; infinity when nothing is given.
 
     Raises
     ------

@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 
-from options_bt.analysis.opened import Run, Table
+from options_bt.analysis.run_reader import Run, Table
 from options_bt.engine.metrics import COUNTS, METRICS
 from options_bt.job.schema import JobFile
-from options_bt.runner.folder import run_info
-from options_bt.runner.results import PARAMETER_TYPES, PLACE
+from options_bt.runner.run_folder.folder import run_info
+from options_bt.runner.run_folder.results import PARAMETER_TYPES, PLACE
 
 SCHEMA = PLACE | PARAMETER_TYPES | {name: pl.Int64() if name in COUNTS else pl.Float64() for name in METRICS}
 

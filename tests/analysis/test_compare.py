@@ -9,9 +9,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from options_bt.analysis.compare import compare
-from options_bt.analysis.opened import Run, open_run
+from options_bt.analysis.run_reader import Run, open_run
 from options_bt.errors import RunFolderError
-from options_bt.runner.folder import RunFolder
+from options_bt.runner.run_folder.folder import RunFolder
 from tests.small_run import SmallRun, finished, job_of, with_a_failure
 
 Edit = Callable[[pl.DataFrame], pl.DataFrame]

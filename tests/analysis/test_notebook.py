@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from tests.report.parsed import Page
 from tests.small_run import SmallRun, finished, job_of, with_a_failure, with_results
 

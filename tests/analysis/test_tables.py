@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from options_bt.analysis.compare import compare
-from options_bt.analysis.opened import Run, open_run
+from options_bt.analysis.run_reader import Run, open_run
 from options_bt.analysis.tables import (
     comparison_text,
     formatted,
@@ -45,7 +45,7 @@ def of_values(small_run: SmallRun, tmp_path: Path, column: str, values: list[Any
 
 
 def places(run: Run, **how: Any) -> list[int]:
-    """Give which result stands first, second and so on."""
+    """Return which result stands first, second and so on."""
     jobs = run.results()["job"].to_list()
     return [jobs.index(job) for job in ranked(run, **how)["job"]]
 
@@ -267,7 +267,7 @@ def test_a_table_without_rows_has_its_header() -> None:
 
 
 def sections(text: str) -> dict[str, list[str]]:
-    """Give the lines of each section of a job's text by its title."""
+    """Return the lines of each section of a job's text by its title."""
     found: dict[str, list[str]] = {}
     for block in text.rstrip("\n").split("\n\n"):
         title, *lines = block.splitlines()

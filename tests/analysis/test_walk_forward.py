@@ -14,12 +14,12 @@ from msgspec import structs
 from polars.testing import assert_frame_equal
 
 from options_bt.analysis.choosing import neighbourhood_means, pooled_over_symbols, window_results
-from options_bt.analysis.opened import Run, open_run
+from options_bt.analysis.run_reader import Run, open_run
 from options_bt.analysis.walk_forward import WalkForward, walk_forward
 from options_bt.errors import InputError, RunFolderError
 from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.job.schema import RunSettings
-from options_bt.runner.ledger import Ledger
+from options_bt.runner.run_folder.ledger import Ledger
 from tests.analysis.made_run import MadeRun
 from tests.small_run import SmallRun, finished, job_of, with_a_failure
 

@@ -19,7 +19,8 @@ import psutil
 from options_bt.engine.backtest import Outcome, run_backtest
 from options_bt.job.load import load_job
 from options_bt.job.spec import JobSpec
-from options_bt.runner import batch, coordinator
+from options_bt.runner import coordinator
+from options_bt.runner.execution import batch
 from options_bt.runner.logs import log_to_console
 from options_bt.runner.run import run_job
 

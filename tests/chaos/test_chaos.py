@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 
 from options_bt.analysis.compare import compare
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from options_bt.errors import RunFolderError
 from options_bt.job.load import load_job
-from options_bt.runner.ledger import Ledger
 from options_bt.runner.run import run_job
+from options_bt.runner.run_folder.ledger import Ledger
 
 SCRIPT = Path(__file__).with_name("chaotic_run.py")
 JOB = f"""
@@ -87,7 +87,7 @@ def test_chaos_changes_no_result(tmp_path: Path) -> None:
 
 
 def _told(log: Path) -> list[str]:
-    """Give what a log says of more than single backtests."""
+    """Return what a log says of more than single backtests."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     return [line["message"] for line in lines if line["level"] != "DEBUG"]
 
@@ -98,7 +98,7 @@ def _prepare(folder: Path, faults: Sequence[str], jobs: Sequence[str]) -> None:
 
 
 def _workers_after(coordinator: subprocess.Popen[bytes], path: Path, done: int) -> list[psutil.Process]:
-    """Give the workers once so many jobs are done and there are any."""
+    """Return the workers once so many jobs are done and there are any."""
     deadline = time.monotonic() + 120
     while coordinator.poll() is None and time.monotonic() < deadline:
         try:

@@ -104,7 +104,7 @@ def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[t
 
 
 def shown_on_terminal(line: list[str], cwd: Path, rows: int, columns: int, **environment: str) -> str:
-    """Give what a command writes to a terminal of that size."""
+    """Return what a command writes to a terminal of that size."""
     reader, writer = pty.openpty()
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     kept = {key: value for key, value in os.environ.items() if key not in ("LINES", "COLUMNS")}

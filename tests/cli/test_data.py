@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from tests.cli.terminal import ONE_YEAR, Command, refused, written
 from tests.small_run import SmallRun, contents
 

@@ -19,7 +19,7 @@ main()
 
 
 def imported_by(tmp_path: Path, *arguments: str) -> set[str]:
-    """Give every module that a command imports."""
+    """Return every module that a command imports."""
     script = tmp_path / "reporting.py"
     script.write_text(REPORTING)
     done = subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True, cwd=tmp_path)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from options_bt.analysis import opened
-from options_bt.analysis.opened import open_run
+from options_bt.analysis import run_reader as opened
 from options_bt.analysis.overfitting.of_run import overfitting
+from options_bt.analysis.run_reader import open_run
 from tests.cli.terminal import Command, refused
 from tests.small_run import SmallRun, finished, job_of
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from options_bt.analysis.opened import open_run
-from options_bt.data.demo import DemoSource
-from options_bt.data.dolt import DoltSource
+from options_bt.analysis.run_reader import open_run
+from options_bt.data.sources.demo import DemoSource
+from options_bt.data.sources.mysql.dolt import DoltSource
 from options_bt.runner import run
 from tests.cli.terminal import ONE_YEAR, Command, written
 from tests.small_run import JOB, contents

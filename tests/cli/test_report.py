@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from options_bt.report import html
 from options_bt.report.parts import charts_of
 from tests.cli.terminal import Command, refused

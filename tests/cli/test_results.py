@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from options_bt.engine.metrics import METRICS
 from options_bt.job.parameters import FIELDS
 from tests.cli.terminal import PROGRAM, Command, refused

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from options_bt.engine.backtest import Outcome, run_backtest
 from options_bt.job.spec import JobSpec
-from options_bt.runner import batch, schedule
+from options_bt.runner import schedule
+from options_bt.runner.execution import batch
 from tests.cli.terminal import (
     ONE_YEAR,
     PROGRAM,
@@ -217,7 +218,7 @@ def test_what_went_wrong_is_told_when_no_backtest_of_a_batch_succeeds(
 
 
 def failed(answer: Answer) -> list[tuple[str, str]]:
-    """Give the jobs of the table of failures, with why."""
+    """Return the jobs of the table of failures, with why."""
     rows = [line.split() for line in answer.err.splitlines() if "Error:" in line]
     return [(row[0], " ".join(row[4:])) for row in rows]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from options_bt.runner.ledger import Ledger
+from options_bt.runner.run_folder.ledger import Ledger
 from tests.cli.terminal import PROGRAM, Command, refused, shown_on_terminal
 from tests.going_run import begun, live, owned, record
 from tests.small_run import SmallRun, contents

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from options_bt.analysis.walk_forward import walk_forward
 from tests.cli.terminal import Command, refused, written
 from tests.small_run import SmallRun

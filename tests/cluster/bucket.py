@@ -43,7 +43,7 @@ class Bucket(NamedTuple):
 
 @contextmanager
 def bucket_at(folder: Path) -> Iterator[Bucket]:
-    """Give an empty bucket; its server keeps it in memory."""
+    """Yield an empty bucket; its server keeps it in memory."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -38,7 +38,7 @@ def require_ci() -> None:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Give the environment of what runs on any machine."""
+    """Return the environment of what runs on any machine."""
     return os.environ | QUICK | variables
 
 
@@ -74,7 +74,7 @@ class Machine:
         return process
 
     def start_scheduler(self, *more: str) -> str:
-        """Start a scheduler; give its address."""
+        """Start a scheduler; return its address."""
         dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
         self.start(*dask, "--host", self.address, "--port", str(PORT), "--no-dashboard", *more)
         until(lambda: _answers(self.address), "the scheduler answers")
@@ -86,7 +86,7 @@ class Machine:
         self.start(PROGRAM, "worker", scheduler, *options, **variables)
 
     def worker_processes(self) -> list[psutil.Process]:
-        """Give the processes that run batches, which those that watch over them have started."""
+        """Return the processes that run batches, which those that watch over them have started."""
         nannies = [psutil.Process(process.pid) for process in self.processes if process.poll() is None]
         children = [child for nanny in nannies for child in nanny.children(recursive=True)]
         return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
@@ -129,7 +129,7 @@ class Machine:
 
 @contextmanager
 def machines(numbers: Sequence[int], folder: Path, *, apart: bool = True) -> Iterator[list[Machine]]:
-    """Give machines that reach each other and this process, in networks of their own where that is allowed."""
+    """Yield machines that reach each other and this process, in networks of their own where that is allowed."""
     network = _network() if apart else None
     made: list[Machine] = []
     try:

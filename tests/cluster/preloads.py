@@ -7,9 +7,9 @@ import signal
 from typing import Any
 
 from options_bt.runner import cluster
-from options_bt.runner.batch import Result, Task, run_batch
 from options_bt.runner.cluster import on_worker as on_worker
 from options_bt.runner.cluster import versions as versions
+from options_bt.runner.execution.batch import Result, Task, run_batch
 
 
 def dask_setup(worker: Any) -> None:

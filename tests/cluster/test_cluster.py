@@ -17,11 +17,11 @@ import pytest
 from distributed import Client
 
 from options_bt.analysis.compare import compare
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from options_bt.errors import RunFolderError
 from options_bt.job.load import load_job
-from options_bt.runner.ledger import Ledger
 from options_bt.runner.run import run_job
+from options_bt.runner.run_folder.ledger import Ledger
 from tests.cluster.machines import PROGRAM, Machine, environment, machines, require_ci, until
 
 ROOT = Path(__file__).parents[2]

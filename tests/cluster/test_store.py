@@ -30,7 +30,7 @@ def made(tmp_path: Path) -> Iterator[list[Machine]]:
 
 
 def run(small_run: SmallRun, folder: Path, scheduler: str, workers: int) -> str:
-    """Run the small run on workers that are on their way; give what was printed, having seen that nothing differs."""
+    """Run the small run on workers that are on their way; return what was printed, having seen that nothing differs."""
     with Client(scheduler, set_as_default=False) as client:
         client.wait_for_workers(workers, timeout=60)
     command = [PROGRAM, "run", small_run.jobfile, "--quick", "--cache", small_run.cache, "--runs", folder]

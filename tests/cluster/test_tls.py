@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 
 from options_bt.analysis.compare import compare
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from tests.cluster.machines import PROGRAM, machines, require_ci
 from tests.small_run import SmallRun
 
 
 def made_certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """Give a certificate that is its own authority, and its key."""
+    """Return a certificate that is its own authority, and its key."""
     cert, key = folder / f"{name}.pem", folder / f"{name}.key"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
     subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from options_bt.data.source import CHAIN_COLUMNS, UNDATED, Snapshot
+from options_bt.data.sources.source import CHAIN_COLUMNS, UNDATED, Snapshot
 
 Row = dict[str, Any]
 Closes = Sequence[tuple[date | None, float | None]]

@@ -93,7 +93,7 @@ def free_port() -> int:
 
 @contextmanager
 def mariadb() -> Iterator[Server]:
-    """Give a MariaDB server; skip the test without one, but fail in CI, where it must be installed."""
+    """Yield a MariaDB server; skip the test without one, but fail in CI, where it must be installed."""
     program = _needed("mariadbd", "on Debian and Ubuntu: apt-get install mariadb-server")
     with TemporaryDirectory(prefix="mariadb-") as folder:
         data, port = Path(folder) / "data", free_port()
@@ -107,7 +107,7 @@ def mariadb() -> Iterator[Server]:
 
 @contextmanager
 def dolt() -> Iterator[Server]:
-    """Give a Dolt server; skip the test without one, but fail in CI, which builds it."""
+    """Yield a Dolt server; skip the test without one, but fail in CI, which builds it."""
     program = _needed("dolt", "see https://docs.dolthub.com/introduction/installation, or build it as .ci/run does")
     with TemporaryDirectory(prefix="dolt-") as folder:
         port = free_port()

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from options_bt.data.cache import Cache
+from options_bt.data.cache.cache import Cache
+from options_bt.data.cache.pulling import pull_symbol
+from options_bt.data.cache.reading import CachedSymbol, cached_manifests, cached_symbol
 from options_bt.data.check import Finding, findings, findings_table, heading
-from options_bt.data.cleaning import REASONS, cleaned, marked
-from options_bt.data.pulling import pull_symbol
-from options_bt.data.reading import CachedSymbol, cached_manifests, cached_symbol
+from options_bt.data.market.cleaning import REASONS, cleaned, marked
 from options_bt.errors import SourceError
 from tests.data.quotes import Closes, Row, Splits, TableSource, chain_frame, closes_frame, quote, splits_frame
 from tests.markets import random_market
@@ -142,7 +142,7 @@ def test_the_cached_data_of_a_symbol_is_checked(tmp_path: Path) -> None:
 
 
 def test_real_quotes(real_data: Path, tmp_path: Path) -> None:
-    from options_bt.data.files import FilesSource
+    from options_bt.data.sources.files import FilesSource
 
     source = FilesSource(str(real_data), {})
     cache = Cache(tmp_path, source.name)

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from options_bt.cli import cli
-from options_bt.data.building import build_market
-from options_bt.data.cache import Cache
+from options_bt.data.cache.cache import Cache
+from options_bt.data.cache.pulling import pull_symbol
 from options_bt.data.coverage import cached_coverage, contract_lives, coverage_tables
-from options_bt.data.demo import DemoSource
-from options_bt.data.market import Chain
-from options_bt.data.pulling import pull_symbol
+from options_bt.data.market.building import build_market
+from options_bt.data.market.market import Chain
+from options_bt.data.sources.demo import DemoSource
 from options_bt.errors import SourceError
 from tests import reference
 from tests.data.quotes import Closes, Row, Splits, TableSource, chain_frame, closes_frame, quote, splits_frame

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
-from options_bt.data.cache import Cache
+from options_bt.data.cache.cache import Cache
+from options_bt.data.cache.pulling import pull_symbol
 from options_bt.data.listing import cached_data, verified
-from options_bt.data.pulling import pull_symbol
 from tests.data.quotes import TableSource, quote
 
 COLUMNS = [

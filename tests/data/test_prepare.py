@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from options_bt.data.building import build_market
-from options_bt.data.cache import Cache
-from options_bt.data.demo import DemoSource
+from options_bt.data.cache.cache import Cache
+from options_bt.data.market.building import build_market
 from options_bt.data.prepare import DamagedCacheError, covered_years, missing_data, prepared, pull
-from options_bt.data.source import Source
+from options_bt.data.sources.demo import DemoSource
+from options_bt.data.sources.source import Source
 from options_bt.errors import SourceError
 from tests.data.quotes import Row, TableSource, quote
 

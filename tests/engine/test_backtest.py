@@ -53,7 +53,7 @@ STRATEGIES: tuple[Any, ...] = (*NAMED, *({"legs": legs, "shares": shares} for le
 
 
 def random_parameters(random: Random) -> dict[str, Any]:
-    """Give parameters in the form of a job file; most of them set, so that rules meet."""
+    """Return parameters in the form of a job file; most of them set, so that rules meet."""
 
     def maybe(*values: Any) -> Any:
         return random.choice(values)
@@ -90,7 +90,7 @@ def random_parameters(random: Random) -> dict[str, Any]:
 
 
 def spec_of(market: RandomMarket, strategy: Any, params: dict[str, Any], start: date, end: date) -> JobSpec:
-    """Give the job spec of a strategy and parameters by the way of a job file."""
+    """Return the job spec of a strategy and parameters by the way of a job file."""
     job, faults = read_job(
         {
             "name": "test",
@@ -105,12 +105,12 @@ def spec_of(market: RandomMarket, strategy: Any, params: dict[str, Any], start: 
 
 
 def reference_params(strategy: Any, params: dict[str, Any]) -> dict[str, Any]:
-    """Give the same parameters as the reference takes them."""
+    """Return the same parameters as the reference takes them."""
     return params | {"strategy": strategy, "dte": tuple(params["dte"])}
 
 
 def close_to(ours: Any, theirs: Any) -> bool:
-    """Tell whether two cells agree: exactly, or as floats to the last few bits."""
+    """Return whether two cells agree: exactly, or as floats to the last few bits."""
     if ours is None or theirs is None:
         return ours is theirs
     if isinstance(theirs, float):
@@ -120,7 +120,7 @@ def close_to(ours: Any, theirs: Any) -> bool:
 
 
 def disagreements(outcome: Outcome, expected: reference.Result) -> list[str]:
-    """Give every cell in which the engine and the reference differ."""
+    """Return every cell in which the engine and the reference differ."""
     found: list[str] = []
     trades = trades_table([("job", outcome)]).to_dicts()
     equity = equity_table([("job", outcome)]).to_dicts()
@@ -149,7 +149,7 @@ def disagreements(outcome: Outcome, expected: reference.Result) -> list[str]:
 
 
 def check_against_reference(seed: int) -> int:
-    """Backtest every strategy on a random market, each with parameters of its own; give how many there are."""
+    """Backtest every strategy on a random market, each with parameters of its own; return how many there are."""
     market = random_market(seed)
     built = market.built()
     random = Random(seed + 1)

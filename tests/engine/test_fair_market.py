@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from options_bt.data.building import build_market
-from options_bt.data.market import Market
-from options_bt.data.simulation import day_number, normal_cdf, normals
+from options_bt.data.market.building import build_market
+from options_bt.data.market.market import Market
+from options_bt.data.sources.simulation import day_number, normal_cdf, normals
 from options_bt.engine.backtest import run_backtest
 from options_bt.job.planner import Plan
 from options_bt.job.reading import read_job

@@ -48,7 +48,7 @@ def free_of_fees(seed: int) -> dict[str, Any]:
 
 
 def changed_after(market: RandomMarket, moment: Any, random: Random) -> RandomMarket:
-    """Give the market with other prices, fewer quotes and other splits after a moment, and a last day all the same."""
+    """Return the market with other prices, quotes and splits after a moment, and a last day all the same."""
     quotes = []
     for row in market.quotes:
         if row["date"] is None or row["date"] <= moment:

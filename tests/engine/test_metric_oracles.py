@@ -17,9 +17,9 @@ from scipy import stats
 
 import options_bt
 from options_bt.api import Backtest
-from options_bt.data.building import build_market
-from options_bt.data.demo import DemoSource
-from options_bt.data.features import features
+from options_bt.data.market.building import build_market
+from options_bt.data.market.features import features
+from options_bt.data.sources.demo import DemoSource
 from options_bt.engine.metrics import EQUITY_METRICS, equity_metrics
 from tests.data.quotes import chain_frame, quote, splits_frame
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from options_bt.analysis.compare import compare
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from options_bt.engine import entries, native
 from options_bt.engine.native import Entry
 from tests.small_run import SmallRun

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from options_bt.analysis.opened import Run, open_run
+from options_bt.analysis.run_reader import Run, open_run
 from tests.small_run import SmallRun, finished, job_of, with_a_failure
 
 WINDOWS = {"train": "6m", "test": "6m", "step": "6m", "count": 2}
@@ -52,5 +52,5 @@ def any_run(request: pytest.FixtureRequest) -> Run:
 
 
 def copied(run: Run, folder: Path) -> Path:
-    """Give a copy of a run's folder, to be changed."""
+    """Return a copy of a run's folder, to be changed."""
     return SmallRun(folder, run.path, folder).copy(folder)

@@ -64,7 +64,7 @@ class Page(HTMLParser):
         return json.loads("".join(self.one("script", id=id).texts))
 
     def table(self, caption: str) -> list[list[str]]:
-        """Give the rows of the table whose caption begins so, the head first."""
+        """Return the rows of the table whose caption begins so, the head first."""
         (table,) = [one.around[-1] for one in self.all("caption") if one.text.startswith(caption)]
         rows = self.within(table, "tr")
         return [[cell.text for cell in self.elements if cell.around and cell.around[-1] is row] for row in rows]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.report.html import write_report
 from tests.report.browser import Opened, browser, opened, require_chromium
 from tests.report.conftest import KINDS
@@ -37,7 +37,7 @@ def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def look(chromium: Browser, files: dict[str, Path]) -> Look:
-    """Give the page of a kind of run, opened once: a test sets what it needs, others may have set the rest."""
+    """Return the page of a kind of run, opened once: a test sets what it needs, others may have set the rest."""
     return cache(lambda kind: opened(chromium, files[kind]))
 
 

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from msgspec import structs
 
-from options_bt.analysis.opened import Run, open_run
 from options_bt.analysis.overfitting.of_run import overfitting
 from options_bt.analysis.overfitting.text import sentence
+from options_bt.analysis.run_reader import Run, open_run
 from options_bt.analysis.walk_forward import walk_forward
 from options_bt.engine.records import REFUSALS
 from options_bt.errors import RunFolderError, StorageError
@@ -174,7 +174,7 @@ def test_an_unfinished_run_says_so(whole: Run, tmp_path: Path) -> None:
 
 
 def test_a_run_that_has_nothing_is_refused(small_run: SmallRun, tmp_path: Path) -> None:
-    from options_bt.runner.ledger import Ledger
+    from options_bt.runner.run_folder.ledger import Ledger
 
     copy = small_run.copy(tmp_path)
     (copy / "results.parquet").unlink()

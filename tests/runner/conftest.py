@@ -6,7 +6,7 @@ import pytest
 
 from options_bt.job.reading import read_job
 from options_bt.job.schema import JobFile
-from options_bt.runner import batch as batch_room
+from options_bt.runner.execution import batch as batch_room
 
 
 @pytest.fixture(scope="session")
@@ -40,5 +40,5 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         jobs.extend(result.jobs)
         return result
 
-    monkeypatch.setattr("options_bt.runner.inline.run_batch", counting)
+    monkeypatch.setattr("options_bt.runner.execution.inline.run_batch", counting)
     return jobs

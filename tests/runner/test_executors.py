@@ -14,16 +14,16 @@ import psutil
 import pytest
 from msgspec import structs
 
-from options_bt.data.cache import Cache
+from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import Prepared, prepared, pull
-from options_bt.data.source import open_source
+from options_bt.data.sources.factory import open_source
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
-from options_bt.runner.batch import Batch, Task
 from options_bt.runner.cluster.executor import Dask
-from options_bt.runner.executor import Executor, Finished, Lost
-from options_bt.runner.inline import Inline
-from options_bt.runner.slots import Slots
+from options_bt.runner.execution.batch import Batch, Task
+from options_bt.runner.execution.executor import Executor, Finished, Lost
+from options_bt.runner.execution.inline import Inline
+from options_bt.runner.execution.slots import Slots
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from options_bt.errors import SourceError
 from options_bt.job.reading import read_job
 from options_bt.runner.run import run_job

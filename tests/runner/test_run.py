@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from options_bt.analysis.compare import compare
-from options_bt.analysis.opened import open_run
+from options_bt.analysis.run_reader import open_run
 from options_bt.engine import backtest
 from options_bt.engine.backtest import Outcome, run_backtest
 from options_bt.engine.encoding import encoded
@@ -24,10 +24,10 @@ from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.job.spec import JobSpec
-from options_bt.runner import batch as batch_room
 from options_bt.runner import coordinator
-from options_bt.runner.ledger import Ledger
+from options_bt.runner.execution import batch as batch_room
 from options_bt.runner.run import run_job
+from options_bt.runner.run_folder.ledger import Ledger
 from options_bt.storage import write_atomically
 
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -173,7 +173,7 @@ def test_a_run_folder_has_one_owner(job: JobFile, cache: Path, tmp_path: Path) -
         [
             sys.executable,
             "-c",
-            "import sys; from pathlib import Path; from options_bt.runner.folder import RunFolder\n"
+            "import sys; from pathlib import Path; from options_bt.runner.run_folder.folder import RunFolder\n"
             f"folder = RunFolder(Path({str(tmp_path / 'small')!r})); folder.claim(); print('claimed', flush=True)\n"
             "sys.stdin.read()",
         ],

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from options_bt.runner.batch import Batch
+from options_bt.runner.execution.batch import Batch
 from options_bt.runner.schedule import (
     FIRST_BATCH,
     LARGEST_BATCH,

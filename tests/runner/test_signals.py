@@ -17,7 +17,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     from options_bt.runner.cluster.executor import Dask
-    from options_bt.runner.slots import Slots
+    from options_bt.runner.execution.slots import Slots
 
     signal.signal(signal.SIGINT, lambda *_: None)
     begun, over = threading.Event(), threading.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from options_bt.runner.executor import Brought
+from options_bt.runner.execution.executor import Brought
 from options_bt.runner.summary import Summary, brought_text
 
 

@@ -26,7 +26,7 @@ class Intervals(NamedTuple):
 
 
 def intervals(returns: Floats, excess: Floats, length: int, *, level: float, draws: int, seed: int) -> list[Intervals]:
-    """Give the intervals of each trial by the stationary bootstrap; all have the days of the same drawn histories.
+    """Return the intervals of each trial by the stationary bootstrap; all have the days of the same drawn histories.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def intervals(returns: Floats, excess: Floats, length: int, *, level: float, dra
 
 
 def _drawn(counts: Floats, returns: Floats, excess: Floats) -> tuple[Floats, Floats]:
-    """Give Sharpe ratio and total return of each trial, by columns, in each history whose days occur so often."""
+    """Return Sharpe ratio and total return of each trial, by columns, in each history whose days occur so often."""
     days, mean = len(excess), excess.mean(axis=0)
     sums, squares = counts @ (excess - mean), counts @ (excess - mean) ** 2
     spread = squares - sums**2 / days
@@ -64,7 +64,7 @@ def _drawn(counts: Floats, returns: Floats, excess: Floats) -> tuple[Floats, Flo
 
 
 def superior_ability(excess: Floats, length: int, *, draws: int, seed: int) -> float:
-    """Give the p-value of Hansen's test that no trial beats doing nothing (SPA, consistent and studentised).
+    """Return the p-value of Hansen's test that no trial beats doing nothing (SPA, consistent and studentised).
 
     arch has the test too. Its version (8.0) does not divide by the trials' deviations, so that the wildest trial
     decides, and takes minutes for thousands of trials; here all means come from one product of matrices.

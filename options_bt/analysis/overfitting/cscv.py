@@ -57,7 +57,7 @@ class Cscv(NamedTuple):
 
 
 def blocks_for(days: int) -> int:
-    """Give into how many blocks so many days are cut: even, at most 16, 10 days each; 0 for too few days.
+    """Return into how many blocks so many days are cut: even, at most 16, 10 days each; 0 for too few days.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def cscv(returns: Floats, blocks: int) -> Cscv:
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float]:
-    """Give slope and intercept of the line of least squares; NaN where `x` does not vary."""
+    """Return slope and intercept of the line of least squares; NaN where `x` does not vary."""
     if not np.ptp(x) > 0:
         return np.nan, np.nan
     deviation = x - x.mean()
@@ -124,7 +124,7 @@ def _line(x: Floats, y: Floats) -> tuple[float, float]:
 
 
 def _halves(blocks: int) -> Floats:
-    """Give a row of zeros and ones for each half that has the first block; the rest are their complements."""
+    """Return a row of zeros and ones for each half that has the first block; the rest are their complements."""
     rest = np.array(list(combinations(range(1, blocks), blocks // 2 - 1)))
     halves = np.zeros((comb(blocks - 1, blocks // 2 - 1), blocks))
     halves[:, 0] = 1
@@ -133,7 +133,7 @@ def _halves(blocks: int) -> Floats:
 
 
 def _sharpe(days: Floats, sums: Floats, squares: Floats) -> Floats:
-    """Give the Sharpe ratios, shape (splits, trials), from the sums over each half."""
+    """Return the Sharpe ratios, shape (splits, trials), from the sums over each half."""
     count = days[:, None]
     spread = squares - sums**2 / count
     deviates = spread > NO_DEVIATION * squares
@@ -142,7 +142,7 @@ def _sharpe(days: Floats, sums: Floats, squares: Floats) -> Floats:
 
 
 def _chosen(inside: Floats, outside: Floats) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
-    """Give the best trial inside, its value there and outside, and its rank outside, 1 being the worst."""
+    """Return the best trial inside, its value there and outside, and its rank outside, 1 being the worst."""
     chosen = np.argmax(inside, axis=1)
     row = np.arange(len(chosen))
     value = outside[row, chosen]

@@ -20,7 +20,7 @@ _AT_ONCE = 200_000  # days of drawn histories in memory
 
 
 def block_length(returns: Floats) -> int:
-    """Give the mean length of the blocks that resampling should keep together, in days.
+    """Return the mean length of the blocks that resampling should keep together, in days.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ _QUIET_LAGS = 5
 
 
 def _lagged(deviation: Floats, lags: int) -> tuple[Floats, Floats]:
-    """Give covariance and absolute correlation of a history with itself so many days earlier, from 0 on."""
+    """Return covariance and absolute correlation of a history with itself so many days earlier, from 0 on."""
     days = len(deviation)
     product = np.array([deviation[lag:] @ deviation[: days - lag] for lag in range(lags + 1)])
     # One day shorter than the product's, as in Patton's program.
@@ -65,7 +65,7 @@ def _lagged(deviation: Floats, lags: int) -> tuple[Floats, Floats]:
 
 
 def _lags_that_count(correlation: Floats, significant: float) -> int:
-    """Give twice the lag after which correlations are insignificant, at most as many as there are."""
+    """Return twice the lag after which correlations are insignificant, at most as many as there are."""
     most = len(correlation) - 1
     for lag in range(most - _QUIET_LAGS + 1):
         if np.all(correlation[lag : lag + _QUIET_LAGS] < significant):
@@ -74,7 +74,7 @@ def _lags_that_count(correlation: Floats, significant: float) -> int:
 
 
 def drawn_counts(days: int, length: int, draws: int, seed: int) -> Iterator[Floats]:
-    """Give how often each day stands in each drawn history.
+    """Yield how often each day stands in each drawn history.
 
     Parameters
     ----------

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from msgspec import Struct
 
-from options_bt.analysis.opened import Run
 from options_bt.analysis.overfitting.bootstrap import Intervals, intervals, superior_ability
 from options_bt.analysis.overfitting.cscv import Cscv, blocks_for, cscv
 from options_bt.analysis.overfitting.histories import MIN_DAYS, block_length
@@ -25,6 +24,7 @@ from options_bt.analysis.overfitting.sharpe import (
 )
 from options_bt.analysis.overfitting.trials import Trials, trials_of
 from options_bt.analysis.overfitting.verdict import Verdict, verdict_of
+from options_bt.analysis.run_reader import Run
 
 STATISTICS = (
     "sharpe",
@@ -101,7 +101,7 @@ class Overfitting(Struct, frozen=True, kw_only=True):
 
 
 def overfitting(run: Run, *, top: int = 10, draws: int = 1000, seed: int = 0) -> Overfitting:
-    """Give the overfitting statistics of a run; `trials_of` says what its trials are.
+    """Return the overfitting statistics of a run; `trials_of` says what its trials are.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def overfitting(run: Run, *, top: int = 10, draws: int = 1000, seed: int = 0) ->
 
 
 def overfitting_of(trials: Trials, *, top: int, draws: int, seed: int) -> Overfitting:
-    """Give the overfitting statistics of trials; arguments as for `overfitting`."""
+    """Return the overfitting statistics of trials; arguments as for `overfitting`."""
     days = len(trials.days)
     measured = moments(trials.excess)
     have = np.flatnonzero(~np.isnan(measured.sharpe)) if isfinite(trials.per_year) else np.empty(0, np.int64)
@@ -170,13 +170,13 @@ def overfitting_of(trials: Trials, *, top: int, draws: int, seed: int) -> Overfi
 
 
 def _deflated(measured: Moments, column: int, days: int, benchmark: float) -> float:
-    """Give the probability that the true Sharpe ratio of one trial is above a benchmark."""
+    """Return the probability that the true Sharpe ratio of one trial is above a benchmark."""
     sharpe, skew, kurtosis = (float(moment[column]) for moment in measured)
     return probabilistic_sharpe(sharpe, benchmark, days, skew, kurtosis)
 
 
 def _intervals(trials: Trials, lengths: Mapping[int, int], *, draws: int, seed: int) -> dict[int, Intervals]:
-    """Give the intervals of each of these trials; those with blocks of equal length share the drawn histories."""
+    """Return the intervals of each of these trials; those with blocks of equal length share the drawn histories."""
     found: dict[int, Intervals] = {}
     for length in set(lengths.values()):
         columns = [column for column, own in lengths.items() if own == length]
@@ -187,7 +187,7 @@ def _intervals(trials: Trials, lengths: Mapping[int, int], *, draws: int, seed: 
 
 
 def _row(trials: Trials, measured: Moments, column: int, ends: Intervals, luck: float) -> dict[str, float | None]:
-    """Give the statistics of one trial, by STATISTICS."""
+    """Return the statistics of one trial, by STATISTICS."""
     sharpe, skew, kurtosis = (float(moment[column]) for moment in measured)
     returns, excess = trials.returns[:, column], trials.excess[:, column]
     needed = minimum_track_record(sharpe, 0.0, skew, kurtosis)

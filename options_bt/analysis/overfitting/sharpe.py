@@ -36,7 +36,7 @@ class Moments(NamedTuple):
 
 
 def sharpe_ratio(returns: Floats) -> Floats:
-    """Give the Sharpe ratio of each column: mean over deviation (ddof 1).
+    """Return the Sharpe ratio of each column: mean over deviation (ddof 1).
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def sharpe_ratio(returns: Floats) -> Floats:
 
 
 def moments(returns: Floats) -> Moments:
-    """Give the Sharpe ratio, skewness and kurtosis of each column; `returns` as for `sharpe_ratio`."""
+    """Return the Sharpe ratio, skewness and kurtosis of each column; `returns` as for `sharpe_ratio`."""
     sharpe = sharpe_ratio(returns)
     defined = ~np.isnan(sharpe)
     skew, kurtosis = np.full_like(sharpe, nan), np.full_like(sharpe, nan)
@@ -71,7 +71,7 @@ def moments(returns: Floats) -> Moments:
 
 
 def probabilistic_sharpe(sharpe: float, benchmark: float, days: int, skew: float, kurtosis: float) -> float:
-    """Give the probability that the true Sharpe ratio is above a benchmark (PSR).
+    """Return the probability that the true Sharpe ratio is above a benchmark (PSR).
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def probabilistic_sharpe(sharpe: float, benchmark: float, days: int, skew: float
 def minimum_track_record(
     sharpe: float, benchmark: float, skew: float, kurtosis: float, confidence: float = 0.95
 ) -> float:
-    """Give how many returns it takes until the PSR of such a strategy reaches a confidence (MinTRL).
+    """Return how many returns it takes until the PSR of such a strategy reaches a confidence (MinTRL).
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def minimum_track_record(
 
 
 def _spread(sharpe: float, skew: float, kurtosis: float) -> float:
-    """Give the variance of an estimated Sharpe ratio times the number of returns less one.
+    """Return the variance of an estimated Sharpe ratio times the number of returns less one.
 
     Since kurtosis is at least 1 + skew squared, it cannot be negative; rounding can.
     """
@@ -140,7 +140,7 @@ def _spread(sharpe: float, skew: float, kurtosis: float) -> float:
 
 
 def average_correlation(returns: Floats) -> float:
-    """Give the mean correlation between two different columns; NaN with fewer than two that deviate.
+    """Return the mean correlation between two different columns; NaN with fewer than two that deviate.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def average_correlation(returns: Floats) -> float:
 
 
 def trials_by_correlation(trials: int, correlation: float) -> float:
-    """Give how many independent trials are worth as much as `trials` that all have this correlation.
+    """Return how many independent trials are worth as much as `trials` that all have this correlation.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def trials_by_correlation(trials: int, correlation: float) -> float:
 
 
 def effective_trials(returns: Floats) -> float:
-    """Give how many independent trials are worth as much as these columns, by their squared correlations.
+    """Return how many independent trials are worth as much as these columns, by their squared correlations.
 
     It is the participation ratio of the eigenvalues of the correlation matrix, (sum)**2 / sum of squares, which is the
     square of the number of columns over the sum of all squared correlations. Groups of columns that are alike count as
@@ -208,13 +208,13 @@ def effective_trials(returns: Floats) -> float:
 
 
 def _standardised(returns: Floats) -> Floats:
-    """Give the columns that deviate, with mean 0 and deviation 1."""
+    """Return the columns that deviate, with mean 0 and deviation 1."""
     used = returns[:, ~np.isnan(sharpe_ratio(returns))]
     return np.asarray((used - used.mean(axis=0)) / used.std(axis=0)) if used.size else used
 
 
 def expected_maximum_sharpe(trials: float, variance: float) -> float:
-    """Give what the best Sharpe ratio of so many independent trials is expected to be by luck alone.
+    """Return what the best Sharpe ratio of so many independent trials is expected to be by luck alone.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ _OPENING = {"better_than_luck": "Better than luck", "unclear": "Not clear", "lik
 
 
 def sentence(found: Overfitting) -> str:
-    """Give the verdict in one or two sentences, with what was tested and the numbers behind it."""
+    """Return the verdict in one or two sentences, with what was tested and the numbers behind it."""
     if not found.top.height:
         return f"Too little data: none of {_counted(found.trials, 'trial')} has a Sharpe ratio."
     best = found.top.row(0, named=True)
@@ -39,7 +39,7 @@ def sentence(found: Overfitting) -> str:
 
 
 def overfitting_text(found: Overfitting) -> str:
-    """Give the statistics as text: the sentence, a table of the numbers, a table of the best trials."""
+    """Return the statistics as text: the sentence, a table of the numbers, a table of the best trials."""
     parts = [sentence(found), text_table(numbers_table(found))]
     if found.top.height:
         rounded = found.top.with_columns(pl.col("sharpe_low", "sharpe_high", "track_years").round(2))
@@ -48,7 +48,7 @@ def overfitting_text(found: Overfitting) -> str:
 
 
 def numbers_table(found: Overfitting) -> pl.DataFrame:
-    """Give ``number, value, what it is``: each statistic as text, with a plain-word explanation."""
+    """Return ``number, value, what it is``: each statistic as text, with a plain-word explanation."""
     rows = [
         ("trials", f"{found.trials:,}", "combinations on symbols, all their backtests done"),
         ("left out", f"{found.left_out:,}", "combinations with a backtest that failed or has not run"),

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from options_bt.analysis.opened import Run
+from options_bt.analysis.run_reader import Run
 from options_bt.engine.metrics import DAYS_PER_YEAR
 from options_bt.engine.records import TOLERANCE
 
@@ -46,7 +46,7 @@ class Trials(NamedTuple):
 
 
 def trials_of(run: Run) -> Trials:
-    """Give the trials of a run.
+    """Return the trials of a run.
 
     A trial is a backtest of the grid. With `windows` it is one combination on one symbol over the test windows alone,
     one after the other; where tests overlap, a day belongs to the earlier. A combination counts only if all its
@@ -88,7 +88,7 @@ def trials_of(run: Run) -> Trials:
 
 
 def _jobs(run: Run, axes: list[str]) -> pl.DataFrame:
-    """Give the results of the backtests that make up whole trials, in the order of the plan, with their trial."""
+    """Return the results of the backtests that make up whole trials, in the order of the plan, with their trial."""
     done = run.results().filter(pl.col("status") == "done")
     if run.job.windows is None:
         return done.with_row_index("trial")
@@ -100,7 +100,7 @@ def _jobs(run: Run, axes: list[str]) -> pl.DataFrame:
 
 
 def _daily(equity: pl.LazyFrame, jobs: pl.DataFrame) -> pl.DataFrame:
-    """Give ``trial, date, return, excess``, a row for each quote day of each of these backtests."""
+    """Return ``trial, date, return, excess``, a row for each quote day of each of these backtests."""
     place = jobs.lazy().select("job", "trial", "capital", "risk_free").with_row_index("number")
     rows = equity.join(place, on="job", how="inner", maintain_order="left").drop("job")
     ruined = pl.col("equity") <= TOLERANCE
@@ -114,7 +114,7 @@ def _daily(equity: pl.LazyFrame, jobs: pl.DataFrame) -> pl.DataFrame:
 
 
 def _per_year(run: Run, days: pl.Series) -> float:
-    """Give the days a year as the engine counts them, leaving out the time between tests."""
+    """Return the days a year as the engine counts them, leaving out the time between tests."""
     gaps, years = 0, 0.0
     for span in run.plan.spans:
         if span.role == "train":

@@ -15,7 +15,7 @@ MIN_TRADES = 10
 
 
 def verdict_of(days: int, top: pl.DataFrame, p_value: float | None, pbo: float | None) -> Verdict:
-    """Give what the numbers together say of the best trial.
+    """Return what the numbers together say of the best trial.
 
     Parameters
     ----------

@@ -21,16 +21,16 @@ from distributed.comm.registry import get_backend
 from distributed.security import Security
 
 from options_bt.errors import InputError
-from options_bt.runner.place import Scheduler
+from options_bt.runner.execution.executor import Scheduler
+from options_bt.runner.execution.slots import ONE_THREAD
 from options_bt.runner.signals import interrupts_held
-from options_bt.runner.slots import ONE_THREAD
 
 _CONNECT_SECONDS = 10
 _FOR_EVER = "1000 days"
 
 
 def connected(scheduler: Scheduler) -> Any:
-    """Give a client of a cluster.
+    """Return a client of a cluster.
 
     Raises
     ------
@@ -59,7 +59,7 @@ async def _reach(place: dict[str, str], security: Any) -> None:
 
 
 def checked(scheduler: Scheduler) -> dict[str, str]:
-    """Give where a scheduler is as Dask takes it.
+    """Return where a scheduler is as Dask takes it.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def checked(scheduler: Scheduler) -> dict[str, str]:
 
 
 def security_of(scheduler: Scheduler) -> Security | None:
-    """Give the files that secure a connection as Dask takes them; None where its configuration decides.
+    """Return the files that secure a connection as Dask takes them; None where its configuration decides.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def security_of(scheduler: Scheduler) -> Security | None:
 
 @contextmanager
 def local_cluster(workers: int, cache: Path) -> Iterator[Any]:
-    """Give a new cluster of worker processes on this machine, which ends with the block."""
+    """Yield a new cluster of worker processes on this machine, which ends with the block."""
     # So long after a worker died Dask looks whether it was replaced, and lets go of it for ever if not: also of one
     # that was replaced in time and has died again just now.
     with dask.config.set({"distributed.deploy.lost-worker-timeout": _FOR_EVER}):
@@ -126,7 +126,7 @@ def local_cluster(workers: int, cache: Path) -> Iterator[Any]:
 
 
 def worker_environment(cache: Path) -> dict[str, str]:
-    """Give the variables that a worker is started with: one thread for everything, and where its markets lie."""
+    """Return the variables that a worker is started with: one thread for everything, and where its markets lie."""
     return ONE_THREAD | {"OPTIONS_BT_CACHE": str(cache.absolute())}
 
 

@@ -13,9 +13,7 @@ from queue import Empty
 from typing import Any, NamedTuple
 
 from options_bt.errors import InputError
-from options_bt.runner.batch import Task
-from options_bt.runner.cluster.connection import connected, local_cluster
-from options_bt.runner.cluster.conversation import (
+from options_bt.runner.cluster.client import (
     DISCONNECTED,
     Closed,
     Conversation,
@@ -26,11 +24,12 @@ from options_bt.runner.cluster.conversation import (
     Present,
     Unfit,
 )
-from options_bt.runner.cluster.members import Host, Member, Members
+from options_bt.runner.cluster.connection import connected, local_cluster
 from options_bt.runner.cluster.on_worker import Hello
+from options_bt.runner.cluster.registry import Host, Member, Members
 from options_bt.runner.cluster.versions import differing
-from options_bt.runner.executor import Brought, Finished, Lost
-from options_bt.runner.place import Scheduler
+from options_bt.runner.execution.batch import Task
+from options_bt.runner.execution.executor import Brought, Finished, Lost, Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ class Dask:
         self._flights[task.number] = _Flight(member, said)
 
     def wait(self, timeout: float) -> list[Finished | Lost]:
-        """Give what ended within `timeout` seconds."""
+        """Return what ended within `timeout` seconds."""
         events = [event for news in self._news(timeout) for event in self._learnt(news)]
         self._require_workers()
         self.slots = len(self._members)
@@ -145,7 +144,7 @@ class Dask:
         return news
 
     def _learnt(self, news: News) -> list[Finished | Lost]:
-        """Give what a piece of news says of tasks that are in flight."""
+        """Return what a piece of news says of tasks that are in flight."""
         match news:
             case Present(addresses):
                 return self._seen(addresses)
@@ -167,7 +166,7 @@ class Dask:
         return []
 
     def _seen(self, present: frozenset[str]) -> list[Finished | Lost]:
-        """Greet workers that came; give the tasks of those that are gone."""
+        """Greet workers that came; return the tasks of those that are gone."""
         for address in self._members.newcomers(present):
             self._conversation.greet(address)
         fallen = self._members.leave(present)
@@ -226,7 +225,7 @@ class Dask:
         return lost
 
     def _all_lost(self) -> list[Finished | Lost]:
-        """Give every task in flight; and nobody is known any more."""
+        """Return every task in flight; and nobody is known any more."""
         self._members.leave(())
         flights, self._flights = self._flights, {}
         for flight in flights.values():

@@ -12,8 +12,8 @@ import msgspec
 import pyarrow as pa
 from filelock import FileLock
 
-from options_bt.data.cache import cache_folder
-from options_bt.data.market import damaged_files
+from options_bt.data.cache.cache import cache_folder
+from options_bt.data.market.market import damaged_files
 from options_bt.errors import StorageError
 from options_bt.runner.cluster.store import stored
 from options_bt.storage import new_folder, storage_errors
@@ -22,7 +22,7 @@ _NAME_PARTS = 4
 
 
 def market_name(folder: Path) -> str:
-    """Give the name of the market in a folder of a cache.
+    """Return the name of the market in a folder of a cache.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def market_name(folder: Path) -> str:
 
 
 def packed(folder: Path) -> bytes:
-    """Give a market as bytes, compressed.
+    """Return a market as bytes, compressed.
 
     Raises
     ------
@@ -46,13 +46,13 @@ def packed(folder: Path) -> bytes:
 
 
 def held(name: str) -> Path | None:
-    """Give the folder of a market in this host's cache; None where it is not there, or damaged."""
+    """Return the folder of a market in this host's cache; None where it is not there, or damaged."""
     folder = cache_folder() / name
     return None if damaged_files(folder) else folder
 
 
 def fetched(name: str) -> bool:
-    """Bring a market from the store into this host's cache; give whether it was there.
+    """Bring a market from the store into this host's cache; return whether it was there.
 
     Raises
     ------

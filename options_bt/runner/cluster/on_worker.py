@@ -10,12 +10,12 @@ from tempfile import gettempdir
 from filelock import FileLock
 from msgspec import Struct, structs
 
-from options_bt.data.cache import cache_folder
+from options_bt.data.cache.cache import cache_folder
 from options_bt.engine.native import warm_up
 from options_bt.errors import OptionsBtError
-from options_bt.runner.batch import Result, Task, run_batch
 from options_bt.runner.cluster import markets
 from options_bt.runner.cluster.versions import versions
+from options_bt.runner.execution.batch import Result, Task, run_batch
 
 
 class Hello(Struct, frozen=True, kw_only=True):
@@ -46,12 +46,12 @@ def hello() -> Hello:
 
 
 def holds(market: str) -> bool:
-    """Tell whether this host has a market."""
+    """Return whether this host has a market."""
     return markets.held(market) is not None
 
 
 def fetch(market: str) -> bool | str:
-    """Bring a market from this host's store; give whether it has it, or why it cannot be read."""
+    """Bring a market from this host's store; return whether it has it, or why it cannot be read."""
     try:
         return markets.fetched(market)
     except OptionsBtError as error:
@@ -59,7 +59,7 @@ def fetch(market: str) -> bool | str:
 
 
 def keep(market: str, data: bytes) -> str:
-    """Keep a market; give why that cannot be done, or nothing."""
+    """Keep a market; return why that cannot be done, or nothing."""
     try:
         markets.keep(market, data)
     except OptionsBtError as error:
@@ -68,7 +68,7 @@ def keep(market: str, data: bytes) -> str:
 
 
 def run(market: str, packed_task: bytes) -> Result | Missing | str:
-    """Give the result of a batch, that its market is missing, or why it could not be run."""
+    """Return the result of a batch, that its market is missing, or why it could not be run."""
     try:
         folder = markets.held(market)
         if folder is None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from options_bt.data.source import redacted
+from options_bt.data.sources.factory import redacted
 from options_bt.errors import InputError, OptionsBtError
 
 STORE = "OPTIONS_BT_STORE"
@@ -35,7 +35,7 @@ def require_store(url: str) -> None:
 
 
 def stored(name: str) -> dict[str, bytes] | None:
-    """Give the files of a market in the store; None where there is no store, or the market is not in it.
+    """Return the files of a market in the store; None where there is no store, or the market is not in it.
 
     Raises
     ------

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from options_bt.data.market import MARKET_FORMAT
+from options_bt.data.market.market import MARKET_FORMAT
 from options_bt.engine.native import source_hash
 from options_bt.job.spec import SEMANTICS_VERSION
 
 
 def versions() -> dict[str, str]:
-    """Give what this process runs with, by name."""
+    """Return what this process runs with, by name."""
     packages = {name: version(name) for name in ("options-bt", "numba", "numpy", "polars")}
     return packages | {
         "semantics": str(SEMANTICS_VERSION),
@@ -21,7 +21,7 @@ def versions() -> dict[str, str]:
 
 
 def differing(theirs: Mapping[str, str]) -> str:
-    """Say in what another process differs from this one; nothing where it does not.
+    """Return in what another process differs from this one; nothing where it does not.
 
     Examples
     --------

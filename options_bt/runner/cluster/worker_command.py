@@ -15,8 +15,8 @@ from distributed import Nanny
 from options_bt.errors import InputError
 from options_bt.runner.cluster.connection import checked, security_of, worker_environment
 from options_bt.runner.cluster.store import STORE, require_store
-from options_bt.runner.estimate import core_count
-from options_bt.runner.place import Scheduler
+from options_bt.runner.execution.executor import Scheduler
+from options_bt.runner.preflight.estimate import core_count
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 def interval(returns: Floats, excess: Floats, length: int, **how: Any) -> Intervals:
-    """Give the intervals of a single trial."""
+    """Return the intervals of a single trial."""
     (found,) = intervals(returns[:, None], excess[:, None], length, **how)
     return found
 

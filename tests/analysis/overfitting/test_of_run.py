@@ -11,13 +11,13 @@ import pytest
 from msgspec import structs
 from numpy.typing import NDArray
 
-from options_bt.analysis.opened import open_run
 from options_bt.analysis.overfitting.histories import block_length
 from options_bt.analysis.overfitting.of_run import Overfitting, overfitting, overfitting_of
 from options_bt.analysis.overfitting.sharpe import expected_maximum_sharpe, moments, probabilistic_sharpe
 from options_bt.analysis.overfitting.text import overfitting_text, sentence
 from options_bt.analysis.overfitting.trials import Trials, trials_of
 from options_bt.analysis.overfitting.verdict import verdict_of
+from options_bt.analysis.run_reader import open_run
 from options_bt.job.schema import RunSettings
 from tests.small_run import SmallRun, finished, job_of, with_a_failure
 

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from options_bt.analysis.opened import Run, open_run
 from options_bt.analysis.overfitting.sharpe import moments
 from options_bt.analysis.overfitting.trials import trials_of
+from options_bt.analysis.run_reader import Run, open_run
 from tests.small_run import SmallRun, finished, job_of, with_a_failure, with_results
 
 

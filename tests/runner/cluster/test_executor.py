@@ -10,15 +10,15 @@ import dask
 import pytest
 from msgspec import structs
 
-from options_bt.data.cache import Cache
+from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import prepared, pull
-from options_bt.data.source import open_source
+from options_bt.data.sources.factory import open_source
 from options_bt.errors import InputError
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
-from options_bt.runner.batch import Batch, Task
 from options_bt.runner.cluster.executor import Dask
-from options_bt.runner.executor import Finished, Lost
+from options_bt.runner.execution.batch import Batch, Task
+from options_bt.runner.execution.executor import Finished, Lost
 from tests.runner.test_executors import until_whole
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from options_bt.data.market import save_market
+from options_bt.data.market.market import save_market
 from options_bt.errors import StorageError
 from options_bt.runner.cluster.markets import fetched, held, keep, market_name, packed
 from tests.markets import random_market

@@ -1,0 +1,1 @@
+"""The Parquet cache of what was pulled."""

@@ -1,0 +1,1 @@
+"""The market: per symbol, the arrays that the engine reads, and how they are built."""

@@ -1,0 +1,1 @@
+"""DoltHub's tables on a Dolt server, or on any other that speaks MySQL's protocol."""

@@ -1,0 +1,1 @@
+"""The run folder: what of a run lies on the disk."""
