@@ -28,7 +28,7 @@ from options_bt.job.planner import Plan
 from options_bt.runner.cluster.connection import local_cluster
 from options_bt.runner.cluster.markets import packed
 from options_bt.runner.execution.batch import Task
-from options_bt.runner.execution.executor import Brought, Executor, Finished, Lost, Scheduler
+from options_bt.runner.execution.executor import Executor, Finished, Lost, Scheduler, TransferStats
 from options_bt.runner.executors import make_executor
 from options_bt.runner.run import run_job
 from options_bt.runner.schedule import Schedule
@@ -48,7 +48,7 @@ class Timed:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self.place = executor.place
+        self.description = executor.description
         self.ends: list[float] = []
 
     @property
@@ -57,9 +57,9 @@ class Timed:
         return self._executor.slots
 
     @property
-    def brought(self) -> Brought:
+    def transfers(self) -> TransferStats:
         """How markets came to other hosts."""
-        return self._executor.brought
+        return self._executor.transfers
 
     def submit(self, task: Task) -> None:
         """Start a task."""

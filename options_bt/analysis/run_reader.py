@@ -169,7 +169,7 @@ class Run:
         2
         """
         with closing(self._ledger()) as ledger:
-            places, ended = ledger.places(jobs), sum(ledger.counts())
+            places, ended = ledger.job_batches(jobs), sum(ledger.counts())
             if not ended:
                 raise RunFolderError(f"{self.path} has no finished backtest yet")
             kept = self.kept(table, sorted({batch for _, _, batch in places if batch is not None}))
@@ -212,7 +212,7 @@ class Run:
             equity are not kept.
         """
         with closing(self._ledger()) as ledger:
-            rows = ledger.places()
+            rows = ledger.job_batches()
         return pl.DataFrame(rows, {"job": pl.String, "status": pl.String, "batch": pl.Int64}, orient="row")
 
     def failures(self, first: int | None = None) -> list[Failure]:

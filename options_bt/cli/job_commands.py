@@ -71,7 +71,7 @@ def run(
     from options_bt.analysis.walk_forward_text import walk_forward_text
     from options_bt.report.after_run import report_of
     from options_bt.runner.run import run_job
-    from options_bt.runner.summary import brought_text, times_text
+    from options_bt.runner.summary import times_text, transfers_text
 
     summary = run_job(
         job,
@@ -106,7 +106,7 @@ def run(
         click.echo(data_text(opened.info))
         if sources := price_sources(opened.scan_results()):
             click.echo(price_sources_text(sources))
-        click.echo(f"{times_text(summary)}{brought_text(summary)}Results: {summary.path}/results.parquet")
+        click.echo(f"{times_text(summary)}{transfers_text(summary)}Results: {summary.path}/results.parquet")
         text, written = report_of(opened)
         click.echo(text, err=not written)
     raise SystemExit(summary.exit_code)
@@ -168,7 +168,7 @@ def status(run: Path | None, watch: bool, runs: Path) -> None:
     """
     from options_bt.runner.run_folder.folder import RunFolder
     from options_bt.runner.run_folder.run_list import latest_run
-    from options_bt.runner.run_folder.status import headline, looks, read_status, speed
+    from options_bt.runner.run_folder.status import read_status, speed, status_line, watched
 
     folder = RunFolder(run_folder(run, runs)) if run else latest_run(runs)
     if not watch:
@@ -176,19 +176,19 @@ def status(run: Path | None, watch: bool, runs: Path) -> None:
         return
     said = ""
     with suppress(KeyboardInterrupt):
-        for seen in looks(folder):
+        for seen in watched(folder):
             if sys.stdout.isatty():
                 _repaint(_status_text(seen), begin=not said)
-            elif headline(seen) != said:
-                click.echo(", ".join(filter(None, (headline(seen), speed(seen)))))
-            said = headline(seen)
+            elif status_line(seen) != said:
+                click.echo(", ".join(filter(None, (status_line(seen), speed(seen)))))
+            said = status_line(seen)
 
 
 def _status_text(seen: Status) -> str:
     from options_bt.analysis.tables import text_table
     from options_bt.runner.run_folder.status import details
 
-    tables = [table for table in (seen.flights, seen.symbols) if table.height]
+    tables = [table for table in (seen.running, seen.symbols) if table.height]
     return "\n".join([details(seen), *map(text_table, tables)])
 
 

@@ -1,13 +1,14 @@
-"""The coordinator: does what the schedule says, and writes down what comes of it."""
+"""The coordinator: does what the schedule says, and records what comes of it."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,23 @@ from options_bt.data.prepare import Prepared
 from options_bt.engine.metrics import METRICS
 from options_bt.job.objectives import LOWER_IS_BETTER
 from options_bt.job.planner import Plan
-from options_bt.runner.execution.batch import Batch, Result, Task
-from options_bt.runner.execution.executor import Brought, Executor, Finished
+from options_bt.runner.execution.batch import Task
+from options_bt.runner.execution.executor import Executor, Finished, Lost, TransferStats
 from options_bt.runner.memory import free_memory, held_memory, memory_floor
 from options_bt.runner.preflight.estimate import BYTES_PER_WORKER, estimated
 from options_bt.runner.progress import Progress
 from options_bt.runner.run_folder.folder import RunFolder
-from options_bt.runner.run_folder.heartbeat import Flight, Live
+from options_bt.runner.run_folder.heartbeat import Heartbeat, RunningBatch
 from options_bt.runner.run_folder.ledger import Ledger
+from options_bt.runner.run_folder.parts import (
+    Batch,
+    BatchMetadata,
+    Receipt,
+    accept_parts,
+    batch_metadata,
+    discard_parts,
+    part_path,
+)
 from options_bt.runner.schedule import (
     Action,
     BatchDone,
@@ -36,19 +46,51 @@ from options_bt.runner.schedule import (
     Work,
     WorkerDied,
 )
-from options_bt.runner.signals import kept_signals
-from options_bt.storage import write_atomically
+from options_bt.runner.signals import caught_signals
 
 logger = logging.getLogger(__name__)
 backtests = logging.getLogger("options_bt.engine")
 
 TICK_SECONDS = 0.5
-LOOK_SECONDS = 0.2
-TELL_SECONDS = 2.0
-NEWS_UP_TO = 100
-"""Jobs up to which each backtest is news; in larger runs it is a detail."""
-DETAILS_UP_TO = 10_000
+MEMORY_SECONDS = 0.2
+HEARTBEAT_SECONDS = 2.0
+INFO_UP_TO = 100
+"""Jobs up to which each backtest is logged as information; in larger runs as a detail."""
+LOGGED_UP_TO = 10_000
 """Jobs up to which each backtest has a line in the log; above, each batch has one."""
+
+
+class RunContext(NamedTuple):
+    """What a run is made of.
+
+    Attributes
+    ----------
+    plan : Plan
+    folder : RunFolder
+        Claimed by this process.
+    identity : str
+        Of the run, as its `run.json` has it.
+    ledger : Ledger
+    markets : mapping of str to Prepared
+        By symbol.
+    make_executor : callable
+        Returns where batches run, told how many workers this machine has memory for.
+    workers : int or 'auto'
+    max_failures : float
+        With more failed jobs than these the run gives up.
+    shown : bool
+        Whether to show progress.
+    """
+
+    plan: Plan
+    folder: RunFolder
+    identity: str
+    ledger: Ledger
+    markets: Mapping[str, Prepared]
+    make_executor: Callable[[int], Executor]
+    workers: int | str
+    max_failures: float
+    shown: bool
 
 
 class Coordinator:
@@ -56,154 +98,120 @@ class Coordinator:
 
     Parameters
     ----------
-    plan : Plan
-    folder : RunFolder
-        Claimed by this process.
-    ledger : Ledger
-    markets : sequence of Prepared
-        One for each symbol of the plan.
+    run : RunContext
     pending : array of bool
-        Which positions of the plan are to be run.
+        Which positions of the plan to run.
     tables : bool
-        Whether their trades and equity are stored.
-    make_executor : callable
-        Returns where they are run, told how many workers this machine has room for.
-    max_failures : float
-        With more failed jobs than these the run is given up.
+        Whether to keep their trades and equity.
 
     Attributes
     ----------
     gave_up : bool
-        Whether it was.
-    writing : float
-        Seconds spent on writing parts and ledger.
-    working : float
-        Seconds that workers spent on batches.
-    brought : Brought
+        Whether more jobs failed than is allowed.
+    working, writing : float
+        Seconds that workers spent on batches, and that this process spent on recording them.
+    transfers : TransferStats
         How markets came to other hosts.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        folder: RunFolder,
-        ledger: Ledger,
-        markets: Sequence[Prepared],
-        pending: NDArray[np.bool_],
-        tables: bool,
-        make_executor: Callable[[int], Executor],
-        max_failures: float = inf,
-    ) -> None:
-        self._plan, self._folder, self._ledger, self._pending = plan, folder, ledger, pending
-        self._tables, self._make_executor, self._max_failures = tables, make_executor, max_failures
-        self._flights: dict[int, Flight] = {}
-        self._started = self._told = self._looked = 0.0
+    def __init__(self, run: RunContext, pending: NDArray[np.bool_], tables: bool) -> None:
+        self._run, self._pending, self._tables = run, pending, tables
+        self._ended_before = len(run.plan) - int(pending.sum())
+        self._running: dict[int, tuple[Batch, RunningBatch]] = {}
+        self._started = self._heartbeat_at = self._measured_at = 0.0
         self._free = free_memory()
-        self._retried = self._count = 0
-        self.gave_up, self.writing, self.working, self.brought = False, 0.0, 0.0, Brought()
-        self._markets = {market.symbol: market for market in markets}
-        self._batches: dict[int, Batch] = {}
+        self._retried = self._slots = 0
+        self.gave_up, self.writing, self.working, self.transfers = False, 0.0, 0.0, TransferStats()
         self._best: tuple[float, str] | None = None
-        self._failed = ledger.counts()[1]
+        self._failed = run.ledger.counts()[1]
 
-    def run(self, workers: int | str, shown: bool) -> int:
+    def run(self) -> int:
         """Run what is pending; return the number of the signal that stopped it, or 0."""
-        pending, settings = int(self._pending.sum()), self._plan.job.run
+        plan, settings = self._run.plan, self._run.plan.job.run
+        pending, total = len(plan) - self._ended_before, len(plan)
         self._started = time.time()
         schedule = Schedule(
             self._work(),
             slots=0,
             timeout=settings.timeout,
             retries=settings.retries,
-            first_number=self._ledger.next_batch(),
+            first_number=self._run.ledger.next_batch(),
             floor=memory_floor(),
-            max_failures=self._max_failures,
+            max_failures=self._run.max_failures,
         )
         with ExitStack() as stack:
-            signals = stack.enter_context(kept_signals())
-            executor = self._make_executor(self._fitting(estimated(self._plan, pending, 0, workers).workers))
+            signals = stack.enter_context(caught_signals())
+            executor = self._run.make_executor(self._affordable(estimated(plan, pending, 0, self._run.workers).workers))
             stack.callback(executor.close)
-            logger.info(
-                "Running %d backtests%s in %s",
-                pending,
-                f" ({len(self._plan) - pending} are done already)" if pending < len(self._plan) else "",
-                executor.place,
-            )
-            done = len(self._plan) - pending
+            before = f" ({self._ended_before} are done already)" if self._ended_before else ""
+            logger.info("Running %d backtests%s in %s", pending, before, executor.description)
             self._progress = stack.enter_context(
-                Progress(self._plan.job.name, len(self._plan), "job", done=done, shown=shown)
+                Progress(plan.job.name, total, "job", done=self._ended_before, shown=self._run.shown)
             )
             self._loop(schedule, executor, signals)
-            self.gave_up, self.brought = schedule.gave_up, executor.brought
-        return signals[0] if signals and sum(self._ledger.counts()) < len(self._plan) else 0
+            self.gave_up, self.transfers = schedule.gave_up, executor.transfers
+        return signals[0] if signals and sum(self._run.ledger.counts()) < total else 0
 
-    def _fitting(self, workers: int) -> int:
-        """Return as many workers as there is memory for, and say so when they are fewer than wanted."""
-        room = self._free - memory_floor()
-        fitting = max(1, min(workers, room // BYTES_PER_WORKER))
-        if fitting < workers:
+    def _affordable(self, workers: int) -> int:
+        """Return as many workers as there is memory for, and warn when they are fewer than wanted."""
+        affordable = max(1, min(workers, (self._free - memory_floor()) // BYTES_PER_WORKER))
+        if affordable < workers:
             logger.warning(
                 "%d instead of %d workers: each takes about %d MB, and only %d MB of memory are free",
-                *(fitting, workers, BYTES_PER_WORKER // 1_000_000, self._free // 1_000_000),
+                *(affordable, workers, BYTES_PER_WORKER // 1_000_000, self._free // 1_000_000),
             )
-        return fitting
+        return affordable
 
     def _work(self) -> list[Work]:
-        size = self._plan.per_symbol
+        size = self._run.plan.per_symbol
         work = []
-        for number, symbol in enumerate(self._plan.job.symbols):
+        for number, symbol in enumerate(self._run.plan.job.symbols):
             positions = number * size + np.flatnonzero(self._pending[number * size : (number + 1) * size])
             work.append(Work(symbol, map(int, positions), len(positions)))
         return work
 
     def _loop(self, schedule: Schedule, executor: Executor, signals: list[int]) -> None:
-        schedule.slots = self._count = executor.slots
+        schedule.slots = self._slots = executor.slots
         self._do(schedule.handle(Tick(), time.monotonic()), executor)
-        told = False
+        interrupted = False
         while not schedule.finished:
-            if signals and not told:
-                told = True
+            if signals and not interrupted:
+                interrupted = True
                 self._do(schedule.handle(Interrupted(), time.monotonic()), executor)
-                logger.warning("Stopping after the %d batches in flight; once more stops now", len(schedule.flights))
+                logger.warning(
+                    "Interrupted. Finishing the %d batches that are running; press Ctrl-C again to abort",
+                    len(schedule.running),
+                )
                 continue
             events = executor.wait(TICK_SECONDS)
-            schedule.slots = self._count = executor.slots
+            schedule.slots = self._slots = executor.slots
             for event in events:
-                if isinstance(event, Finished):
-                    result = event.result
-                    self._record(result)
-                    done = BatchDone(result.number, result.seconds, len(result.errors))
-                    actions = schedule.handle(done, time.monotonic())
-                else:
-                    logger.warning("Batch %d: %s", event.number, event.reason)
-                    self._batches.pop(event.number)
-                    self._flights.pop(event.number)
-                    actions = schedule.handle(WorkerDied(*event), time.monotonic())
+                actions = schedule.handle(self._recorded(event), time.monotonic())
                 self._do(actions, executor)
             self._retried = schedule.retried
             self._do(schedule.handle(Tick(self._memory()), time.monotonic()), executor)
-            if time.time() - self._told > TELL_SECONDS:
-                self._ledger.tell(self._live())
+            if time.time() - self._heartbeat_at > HEARTBEAT_SECONDS:
+                self._run.ledger.write_heartbeat(self._heartbeat())
 
     def _memory(self) -> int | None:
-        """Return the free memory; None when it was looked at just before."""
-        if time.monotonic() - self._looked < LOOK_SECONDS:
+        """Return the free memory; None when it was measured just before."""
+        if time.monotonic() - self._measured_at < MEMORY_SECONDS:
             return None
-        self._looked, self._free = time.monotonic(), free_memory()
+        self._measured_at, self._free = time.monotonic(), free_memory()
         return self._free
 
-    def _live(self) -> Live:
-        self._told = time.time()
-        return Live(
+    def _heartbeat(self) -> Heartbeat:
+        self._heartbeat_at = time.time()
+        return Heartbeat(
             pid=os.getpid(),
             started=self._started,
-            updated=self._told,
-            begun_with=len(self._plan) - int(self._pending.sum()),
-            workers=self._count,
+            updated=self._heartbeat_at,
+            ended_before=self._ended_before,
+            workers=self._slots,
             retried=self._retried,
             held=held_memory(),
             free=self._free,
-            flights=tuple(self._flights.values()),
+            running=tuple(shown for _, shown in self._running.values()),
         )
 
     def _do(self, actions: Sequence[Action], executor: Executor) -> None:
@@ -215,73 +223,81 @@ class Coordinator:
                     logger.warning("Batch %d: %s; its worker is replaced", number, reason)
                     executor.kill(number)
                 case Quarantine(position, symbol, attempts, reason):
-                    spec = self._plan[position]
-                    job = spec.id(self._markets[symbol].fingerprint)
-                    self._ledger.quarantine(position, job, spec, attempts, reason)
+                    spec = self._run.plan[position]
+                    job = spec.id(self._run.markets[symbol].fingerprint)
+                    self._run.ledger.quarantine(position, job, spec, attempts, reason)
                     self._failed += 1
                     logger.error("Backtest %s of %s failed: %s", job, symbol, reason)
                     self._progress.advance(1, self._note())
 
     def _task(self, batch: Batch) -> Task:
-        market = self._markets[batch.symbol]
-        self._batches[batch.number] = batch
-        self._flights[batch.number] = Flight(
+        market = self._run.markets[batch.symbol]
+        shown = RunningBatch(
             number=batch.number,
             symbol=batch.symbol,
             jobs=len(batch.positions),
             attempt=batch.attempt,
             started=time.time(),
         )
+        self._running[batch.number] = batch, shown
         return Task(
             batch=batch,
+            folder=self._run.folder.path,
+            identity=self._run.identity,
             market=market.folder,
             fingerprint=market.fingerprint,
-            job=self._plan.job,
             tables=self._tables,
         )
 
-    def _record(self, result: Result) -> None:
-        """Put a batch's parts on the disk, and only then enter its jobs as done."""
-        batch = self._batches.pop(result.number)
-        self._flights.pop(result.number)
-        began = time.monotonic()
-        write_atomically(self._folder.part("trades", batch.number), result.trades)
-        if result.equity:
-            write_atomically(self._folder.part("equity", batch.number), result.equity)
-        told = self._live() if time.time() - self._told > LOOK_SECONDS else None
-        self._ledger.record(batch, result, self._plan, told)
-        self.writing += time.monotonic() - began
-        self.working += result.seconds
-        metrics = np.frombuffer(result.metrics).reshape(len(result.jobs), len(METRICS))
-        for index in result.errors:
-            self._failed += 1
-            reason = result.errors[index].strip().splitlines()[-1]
-            logger.error("Backtest %s of %s failed: %s", result.jobs[index], batch.symbol, reason)
-        self._tell_of(batch, metrics, result)
-        self._keep_best(batch, metrics)
-        self._progress.advance(len(result.jobs), self._note())
+    def _recorded(self, event: Finished | Lost) -> BatchDone | WorkerDied:
+        """Record a batch that ended, or delete its traces; return what the schedule has to know of it."""
+        if isinstance(event, Finished):
+            return self._record(event.receipt)
+        logger.warning("Batch %d: %s", event.number, event.reason)
+        self._running.pop(event.number)
+        discard_parts(self._run.folder.path, event.number)
+        return WorkerDied(*event)
 
-    def _tell_of(self, batch: Batch, metrics: NDArray[np.float64], result: Result) -> None:
-        """Log each backtest that was done, or in a very large run how many."""
-        if len(self._plan) > DETAILS_UP_TO:
-            extra = {"symbol": batch.symbol, "batch": batch.number}
-            backtests.debug("%d backtests complete", len(result.jobs) - len(result.errors), extra=extra)
+    def _record(self, receipt: Receipt) -> BatchDone:
+        """Give a batch's parts their names, and only then enter its jobs as done."""
+        batch, _ = self._running.pop(receipt.number)
+        began = time.monotonic()
+        accept_parts(self._run.folder.path, receipt)
+        metadata = batch_metadata(part_path(self._run.folder.path, "trades", receipt.number))
+        heartbeat = self._heartbeat() if time.time() - self._heartbeat_at > MEMORY_SECONDS else None
+        self._run.ledger.record(receipt, metadata, self._run.plan, heartbeat)
+        self.writing += time.monotonic() - began
+        self.working += receipt.seconds
+        for index, error in metadata.errors.items():
+            self._failed += 1
+            reason = error.strip().splitlines()[-1]
+            logger.error("Backtest %s of %s failed: %s", metadata.jobs[index], batch.symbol, reason)
+        metrics = np.frombuffer(metadata.metrics).reshape(len(metadata.jobs), len(METRICS))
+        self._log_backtests(metadata, metrics)
+        self._keep_best(batch, metrics)
+        self._progress.advance(len(metadata.jobs), self._note())
+        return BatchDone(receipt.number, receipt.seconds, len(metadata.errors))
+
+    def _log_backtests(self, metadata: BatchMetadata, metrics: NDArray[np.float64]) -> None:
+        """Log each backtest that is done, or in a very large run how many."""
+        extra: dict[str, object] = {"symbol": metadata.batch.symbol, "batch": metadata.batch.number}
+        if len(self._run.plan) > LOGGED_UP_TO:
+            backtests.debug("%d backtests complete", len(metadata.jobs) - len(metadata.errors), extra=extra)
             return
-        level = logging.INFO if len(self._plan) <= NEWS_UP_TO else logging.DEBUG
-        for index, job in enumerate(result.jobs):
-            if index not in result.errors:
+        level = logging.INFO if len(self._run.plan) <= INFO_UP_TO else logging.DEBUG
+        for index, job in enumerate(metadata.jobs):
+            if index not in metadata.errors:
                 trades = int(metrics[index][METRICS.index("trades")])
-                extra = {"job": job, "symbol": batch.symbol, "batch": batch.number}
-                backtests.log(level, "Backtest complete: %d trades", trades, extra=extra)
+                backtests.log(level, "Backtest complete: %d trades", trades, extra={"job": job} | extra)
 
     def _keep_best(self, batch: Batch, metrics: NDArray[np.float64]) -> None:
-        objective = self._plan.job.objective
-        sign = -1 if objective in LOWER_IS_BETTER else 1
-        values = np.nan_to_num(sign * metrics[:, METRICS.index(objective)], nan=-inf, posinf=inf, neginf=-inf)
+        job = self._run.plan.job
+        sign = -1 if job.objective in LOWER_IS_BETTER else 1
+        values = np.nan_to_num(sign * metrics[:, METRICS.index(job.objective)], nan=-inf, posinf=inf, neginf=-inf)
         best = int(np.argmax(values))
         if values[best] > -inf and (self._best is None or values[best] > sign * self._best[0]):
-            spec = self._plan[batch.positions[best]]
-            axes = " ".join(f"{name} {spec.row()[name]}" for name, _ in self._plan.job.grid)
+            spec = self._run.plan[batch.positions[best]]
+            axes = " ".join(f"{name} {spec.row()[name]}" for name, _ in job.grid)
             self._best = sign * float(values[best]), f"{spec.symbol} {axes}".strip()
 
     def _note(self) -> str:
@@ -290,4 +306,4 @@ class Coordinator:
             failed += f", only {self._free / 1e6:,.0f} MB of memory left"
         if self._best is None:
             return failed
-        return f"{failed}, best {self._plan.job.objective} {self._best[0]:.3g} ({self._best[1]})"
+        return f"{failed}, best {self._run.plan.job.objective} {self._best[0]:.3g} ({self._best[1]})"

@@ -12,14 +12,14 @@ _PEAK = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 
 
-def forget_peak() -> None:
+def reset_peak() -> None:
     """Begin to count this process's peak anew; only Linux can."""
     with suppress(OSError):
         _PEAK.write_text("5")
 
 
 def peak_memory() -> int:
-    """Return the bytes that this process held at most: since `forget_peak` on Linux, elsewhere in all."""
+    """Return the bytes that this process held at most: since `reset_peak` on Linux, elsewhere in all."""
     with suppress(OSError):
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

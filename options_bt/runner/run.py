@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from options_bt.data.cache.cache import Cache
@@ -16,7 +17,7 @@ from options_bt.errors import RunFolderError, SourceError
 from options_bt.job.planner import Plan
 from options_bt.job.predicates import history_columns
 from options_bt.job.schema import JobFile
-from options_bt.runner.coordinator import Coordinator
+from options_bt.runner.coordinator import Coordinator, RunContext
 from options_bt.runner.execution.executor import Executor
 from options_bt.runner.executors import local_executor
 from options_bt.runner.logs import log_to_file
@@ -53,11 +54,11 @@ def run_job(
     workers : int or 'auto', optional
         Instead of the job's own.
     fresh : bool
-        Begin anew; what the run folder holds is set aside under another name.
+        Start over; what the run folder holds is set aside under another name.
     resume_failed : bool
         Run the jobs again that failed before.
     max_failures : int or str, optional
-        Give up when more jobs fail than this number, or than this share of the plan, as in ``5%``; never by default.
+        Stop when more jobs fail than this number, or than this share of the plan, as in ``5%``; never by default.
     make_executor : callable
         Returns where to run, told how many workers this machine has room for; processes of this machine by default.
     shown : bool
@@ -81,6 +82,7 @@ def run_job(
     require_symbols(source, job.symbols)
     covered_years(source, plan.years)
     store = Cache(cache, source.name)
+    allowed = failures_allowed(max_failures, len(plan))
     folder = RunFolder(runs / job.name)
     folder.claim()
     try:
@@ -93,12 +95,20 @@ def run_job(
             source_revision=source.revision,
             implied_closes={m.symbol: count for m in markets if (count := m.open().implied_closes)},
         )
-        _begin(folder, info, fresh)
-        allowed = failures_allowed(max_failures, len(plan))
-        with log_to_file(folder.log):
-            summary = _run(
-                plan, folder, markets, workers or job.run.workers, shown, resume_failed, allowed, make_executor
+        _start(folder, info, fresh)
+        with log_to_file(folder.log), closing(_ledger(folder, plan, resume_failed)) as ledger:
+            run = RunContext(
+                plan=plan,
+                folder=folder,
+                identity=info.identity,
+                ledger=ledger,
+                markets={market.symbol: market for market in markets},
+                make_executor=make_executor,
+                workers=workers or job.run.workers,
+                max_failures=allowed,
+                shown=shown,
             )
+            summary = _finished(run)
         return summary._replace(times=summary.times._replace(pull=times.pull, build=times.build))
     finally:
         folder.release()
@@ -149,15 +159,15 @@ def _some(symbols: Sequence[str]) -> str:
     return ", ".join(symbols[:8]) + more
 
 
-def _begin(folder: RunFolder, info: RunInfo, fresh: bool) -> None:
-    """Make the folder that of this run: go on in it, or begin it."""
+def _start(folder: RunFolder, info: RunInfo, fresh: bool) -> None:
+    """Make the folder that of this run: resume it, or start it."""
     if folder.exists() and not fresh:
         old = folder.info()
         if old.identity == info.identity:
             return
         raise RunFolderError(
-            f"{folder.path} holds results of a run that differs in {', '.join(differences(old, info))}. Begin anew "
-            "with --fresh (the old run is set aside), or keep both with --name NAME"
+            f"{folder.path} holds results of a run that differs in {', '.join(differences(old, info))}. Use --fresh to "
+            "start over (the old run is set aside), or keep both with --name NAME"
         )
     if folder.exists():
         aside = folder.set_aside()
@@ -167,77 +177,59 @@ def _begin(folder: RunFolder, info: RunInfo, fresh: bool) -> None:
     folder.create(info)
 
 
-def _run(
-    plan: Plan,
-    folder: RunFolder,
-    markets: Sequence[Prepared],
-    workers: int | str,
-    shown: bool,
-    resume_failed: bool,
-    max_failures: float,
-    make_executor: Callable[[int], Executor],
-) -> Summary:
-    ledger = _ledger(folder, plan, resume_failed)
-    try:
-        # The results are written last: where they are, nothing is left to do or to write.
-        if folder.results.is_file():
-            summary = Summary(folder.path, len(plan), 0, 0)
-        else:
-            summary = _finish(plan, folder, ledger, markets, workers, shown, max_failures, make_executor)
-        done, failed = ledger.counts()
-    finally:
-        ledger.close()
-    logger.info("%d of %d backtests done, %d failed", done, len(plan), failed, extra={"run": str(folder.path)})
-    return summary._replace(done=done, failed=failed)
-
-
 def _ledger(folder: RunFolder, plan: Plan, resume_failed: bool) -> Ledger:
-    """Return the ledger of a run: to be read, when it is whole and nothing is left to do, else to be written."""
+    """Return the ledger of a run: for reading when it is whole and nothing is left to do, else for writing."""
     if folder.results.is_file() and not resume_failed and (ledger := whole_ledger(folder)):
         if not keeps_too_few(plan, ledger):
             return ledger
         ledger.close()
         folder.results.unlink()
     ledger = repaired_ledger(folder, plan)
-    if resume_failed and (again := ledger.forget_failed()):
-        logger.info("%d backtests that failed before are run again", again)
+    if resume_failed and (count := ledger.delete_failed()):
+        logger.info("Running %d backtests again that failed before", count)
         folder.results.unlink(missing_ok=True)
     return ledger
 
 
-def _finish(
-    plan: Plan,
-    folder: RunFolder,
-    ledger: Ledger,
-    markets: Sequence[Prepared],
-    workers: int | str,
-    shown: bool,
-    max_failures: float,
-    make_executor: Callable[[int], Executor],
-) -> Summary:
-    """Run what is pending, then the best once more to keep their tables; write the results when nothing is left."""
+def _finished(run: RunContext) -> Summary:
+    """Run what is left to do of a run, and return how it ended."""
+    # The results are written last: where they are, nothing is left to do or to write.
+    if run.folder.results.is_file():
+        summary = Summary(run.folder.path, len(run.plan), 0, 0)
+    else:
+        summary = _run_and_keep_best(run)
+        if not summary.ended_early:
+            began = time.monotonic()
+            write_results(run.plan, run.ledger, run.folder.results)
+            summary = summary.after_writing(time.monotonic() - began)
+    done, failed = run.ledger.counts()
+    logger.info("%d of %d backtests done, %d failed", done, len(run.plan), failed, extra={"run": str(run.folder.path)})
+    return summary._replace(done=done, failed=failed)
 
-    def run_pending(before: Summary, tables: bool) -> Summary:
-        pending = ~ledger.done(len(plan))
-        if not pending.any():
-            return before
-        warm_up()
-        began = time.monotonic()
-        coordinator = Coordinator(plan, folder, ledger, markets, pending, tables, make_executor, max_failures)
-        stopped_by = coordinator.run(workers, shown)
-        times = before.times.plus(time.monotonic() - began, coordinator.working, coordinator.writing)
-        brought = before.brought.plus(coordinator.brought)
-        return before._replace(stopped_by=stopped_by, gave_up=coordinator.gave_up, times=times, brought=brought)
 
+def _run_and_keep_best(run: RunContext) -> Summary:
+    """Run what is pending, then the best once more to keep their tables."""
+    plan = run.plan
     keeps_all = plan.job.run.kept(len(plan)) == len(plan)
-    summary = run_pending(Summary(folder.path, len(plan), 0, 0), keeps_all)
-    if not summary.ended_early and (best := best_without_tables(plan, ledger)):
-        logger.info("The best %d by %s run once more, to keep their trades and equity", len(best), plan.job.objective)
-        ledger.forget_jobs(best)
-        summary = run_pending(summary, tables=True)
-    if summary.ended_early:
-        return summary
+    summary = _run_pending(run, Summary(run.folder.path, len(plan), 0, 0), keeps_all)
+    if not summary.ended_early and (best := best_without_tables(plan, run.ledger)):
+        logger.info("Running the best %d by %s again, to keep their trades and equity", len(best), plan.job.objective)
+        run.ledger.delete_jobs(best)
+        summary = _run_pending(run, summary, tables=True)
+    return summary
+
+
+def _run_pending(run: RunContext, before: Summary, tables: bool) -> Summary:
+    pending = ~run.ledger.done(len(run.plan))
+    if not pending.any():
+        return before
+    warm_up()
     began = time.monotonic()
-    write_results(plan, ledger, folder.results)
-    writing = summary.times.writing + time.monotonic() - began
-    return summary._replace(times=summary.times._replace(writing=writing))
+    coordinator = Coordinator(run, pending, tables)
+    stopped_by = coordinator.run()
+    return before._replace(
+        stopped_by=stopped_by,
+        gave_up=coordinator.gave_up,
+        times=before.times.plus(time.monotonic() - began, coordinator.working, coordinator.writing),
+        transfers=before.transfers.plus(coordinator.transfers),
+    )

@@ -1,4 +1,4 @@
-"""The schedule: what to run next, decided purely from what happened; no process, clock or disk in here."""
+"""The schedule: what to run next, decided from what happened alone; no process, clock or disk in here."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from options_bt.runner.execution.batch import Batch
+from options_bt.runner.run_folder.parts import Batch
 
 BATCH_SECONDS = 0.5
 BATCHES_A_SECOND = 100
-"""What a coordinator can keep up with: with more slots than half of it, batches get longer."""
+"""What a coordinator can keep up with: with more than half as many slots, batches get longer."""
 FIRST_BATCH = 4
 LARGEST_BATCH = 5000
 _SMOOTHING = 0.3
@@ -37,19 +37,19 @@ class BatchDone(NamedTuple):
 
 
 class WorkerDied(NamedTuple):
-    """The worker of a batch is gone without a result; if `innocent`, it is known that the batch was not why."""
+    """The worker of a batch is gone without a result; `not_at_fault` if the batch is known not to be the cause."""
 
     number: int
     reason: str
-    innocent: bool = False
+    not_at_fault: bool = False
 
 
 class Interrupted(NamedTuple):
-    """The user wants to stop: batches in flight are waited for, and nothing new is begun."""
+    """The user wants to stop: running batches finish, and nothing new starts."""
 
 
 class Tick(NamedTuple):
-    """Time has passed, or the run begins; where it was just measured, so many bytes of memory are left."""
+    """Time has passed, or the run starts; `free` bytes of memory are left, where it was just measured."""
 
     free: float | None = None
 
@@ -64,7 +64,7 @@ class Submit(NamedTuple):
 
 
 class Kill(NamedTuple):
-    """End the worker of this batch; a WorkerDied has to follow."""
+    """Kill the worker of this batch; a WorkerDied has to follow."""
 
     number: int
     reason: str
@@ -82,30 +82,30 @@ class Quarantine(NamedTuple):
 Action = Submit | Kill | Quarantine
 
 
-class _Flight(Struct):
+class _Running(Struct):
     batch: Batch
     deadline: float
     killed: str = ""
-    innocent: bool = False
+    not_at_fault: bool = False
 
 
 class Schedule:
     """Decides which batches run when.
 
     Every job is submitted until it is done or quarantined. A batch whose worker died is split into single
-    jobs, so that the culprit is named; a single job that dies is tried again `retries` times. A batch that is known
-    not to be why its worker died is run again as it is, once.
+    jobs, so that the culprit is named; a single job whose worker dies is tried `retries` times more. A batch that is
+    known not to be at fault runs again as it is, once.
 
-    While less than `floor` bytes of memory are free, nothing is begun beside what is in flight; one batch at a time
-    goes on, so that the run ends. Below half of it the batch that was begun last is killed, and its jobs are run
-    again, without blame; when it is the only one in flight, it took the memory itself, and died of it.
+    While less than `floor` bytes of memory are free, one batch runs at a time, so that the run still ends. Below half
+    of that the batch that started last is killed and runs again, not at fault; when it runs alone, it took the
+    memory itself, and its worker's death counts.
 
     Parameters
     ----------
     work : sequence of Work
         What is to be run, symbol by symbol.
     slots : int
-        How many batches may be in flight; may be set anew at any time, also to 0.
+        How many batches may run at once; may be set at any time, also to 0.
     timeout : float
         Seconds for one job.
     retries : int
@@ -114,7 +114,7 @@ class Schedule:
     floor : float
         Bytes of memory that have to stay free.
     max_failures : float
-        With more failed jobs than these, nothing new is begun.
+        With more failed jobs than these, nothing new starts.
     """
 
     def __init__(
@@ -135,10 +135,10 @@ class Schedule:
         self._timeout = timeout
         self._retries = retries
         self._number = first_number
-        self._excused: set[int] = set()
+        self._rerun_whole: set[int] = set()
         self._again: deque[tuple[str, int]] = deque()
         self._deaths: dict[int, int] = {}
-        self._flights: dict[int, _Flight] = {}
+        self._running: dict[int, _Running] = {}
         self._seconds_per_job = 0.0
         self._stopping = False
         self._floor, self._free = floor, inf
@@ -147,8 +147,8 @@ class Schedule:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is in flight and nothing more will be submitted."""
-        return not self._flights and (self._stopping or not (self._waiting or self._again))
+        """Whether nothing is running and nothing more will be submitted."""
+        return not self._running and (self._stopping or not (self._waiting or self._again))
 
     @property
     def gave_up(self) -> bool:
@@ -156,12 +156,12 @@ class Schedule:
         return self._failures > self._max_failures
 
     @property
-    def flights(self) -> list[Batch]:
-        """The batches in flight."""
-        return [flight.batch for flight in self._flights.values()]
+    def running(self) -> list[Batch]:
+        """The batches that are running."""
+        return [running.batch for running in self._running.values()]
 
     def handle(self, event: Event, now: float) -> list[Action]:
-        """Return what has to be done after an event.
+        """Return what to do after an event.
 
         Parameters
         ----------
@@ -177,14 +177,14 @@ class Schedule:
         last = ""
         match event:
             case BatchDone(number, seconds, failed):
-                batch = self._flights.pop(number).batch
+                batch = self._running.pop(number).batch
                 last = batch.symbol
                 self._learn(seconds, len(batch.positions))
                 self._failures += failed
-            case WorkerDied(number, reason, innocent):
-                flight = self._flights.pop(number)
-                flight.innocent |= innocent and self._excused.isdisjoint(flight.batch.positions)
-                actions += self._died(flight, flight.killed or reason)
+            case WorkerDied(number, reason, not_at_fault):
+                running = self._running.pop(number)
+                running.not_at_fault |= not_at_fault and self._rerun_whole.isdisjoint(running.batch.positions)
+                actions += self._died(running, running.killed or reason)
             case Interrupted():
                 self._stopping = True
             case Tick(free):
@@ -193,9 +193,9 @@ class Schedule:
                     self._free = free
                     actions += self._too_large()
         self._stopping |= self.gave_up
-        while len(self._flights) < self._admitted() and (following := self._next(last)):
+        while len(self._running) < self._admitted() and (following := self._next(last)):
             allowance = self._allowance(len(following.positions))
-            self._flights[following.number] = _Flight(following, now + allowance)
+            self._running[following.number] = _Running(following, now + allowance)
             actions.append(Submit(following))
         return actions
 
@@ -210,11 +210,11 @@ class Schedule:
         # A batch is sized to a fraction of a second: what is past one job's timeout is one job stuck.
         return self._timeout + 10 * jobs * self._seconds_per_job
 
-    def _died(self, flight: _Flight, reason: str) -> list[Action]:
-        batch = flight.batch
+    def _died(self, running: _Running, reason: str) -> list[Action]:
+        batch = running.batch
         self.retried += 1
-        if flight.innocent:
-            self._excused.add(batch.positions[0])
+        if running.not_at_fault:
+            self._rerun_whole.add(batch.positions[0])
             self._put_back(batch)
             return []
         if len(batch.positions) > 1:
@@ -233,21 +233,21 @@ class Schedule:
         return self.slots if self._free >= self._floor else min(self.slots, 1)
 
     def _too_large(self) -> list[Action]:
-        """Kill the youngest batch when little memory is left, one at a time."""
-        if self._free >= self._floor / 2 or not self._flights or any(f.killed for f in self._flights.values()):
+        """Kill the batch that started last when little memory is left, one at a time."""
+        if self._free >= self._floor / 2 or not self._running or any(f.killed for f in self._running.values()):
             return []
-        number = max(self._flights)
-        flight = self._flights[number]
-        flight.innocent = len(self._flights) > 1
-        flight.killed = f"only {self._free / 1e6:,.0f} MB of memory were left"
-        return [Kill(number, flight.killed)]
+        number = max(self._running)
+        running = self._running[number]
+        running.not_at_fault = len(self._running) > 1
+        running.killed = f"only {self._free / 1e6:,.0f} MB of memory were left"
+        return [Kill(number, running.killed)]
 
     def _overdue(self, now: float) -> list[Action]:
         actions: list[Action] = []
-        for number, flight in self._flights.items():
-            if now > flight.deadline and not flight.killed:
-                flight.killed = f"no result within {self._timeout:g} s (run.timeout)"
-                actions.append(Kill(number, flight.killed))
+        for number, running in self._running.items():
+            if now > running.deadline and not running.killed:
+                running.killed = f"no result within {self._timeout:g} s (run.timeout)"
+                actions.append(Kill(number, running.killed))
         return actions
 
     def _next(self, last: str) -> Batch | None:

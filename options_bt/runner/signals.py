@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first is kept for the coordinator to answer, the second ends everything.
+"""Ctrl-C and SIGTERM: the coordinator answers the first, the second ends everything.
 
 Ctrl-C reaches every process of the terminal; workers leave it to the coordinator.
 """
@@ -14,8 +14,8 @@ from types import FrameType
 
 
 @contextmanager
-def kept_signals() -> Iterator[list[int]]:
-    """Yield a list that the first Ctrl-C or SIGTERM is put on; the second raises KeyboardInterrupt."""
+def caught_signals() -> Iterator[list[int]]:
+    """Yield a list to which the first Ctrl-C or SIGTERM is added; the second raises KeyboardInterrupt."""
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield received
@@ -35,8 +35,8 @@ def kept_signals() -> Iterator[list[int]]:
 
 
 @contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back; also from a process that is started meanwhile, and for as long as it lives."""
+def hold_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back, for good from a process that starts meanwhile."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from options_bt.errors import InputError
-from options_bt.runner.execution.executor import Brought
+from options_bt.runner.execution.executor import TransferStats
 
 _HOSTS_NAMED = 8
 
@@ -52,7 +52,7 @@ class Summary(NamedTuple):
         Whether it ended early because more jobs failed than is allowed.
     times : Times
         Where the time of this go went.
-    brought : Brought
+    transfers : TransferStats
         How markets came to other hosts in this go.
     """
 
@@ -63,7 +63,11 @@ class Summary(NamedTuple):
     stopped_by: int = 0
     gave_up: bool = False
     times: Times = Times()
-    brought: Brought = Brought()
+    transfers: TransferStats = TransferStats()
+
+    def after_writing(self, seconds: float) -> Summary:
+        """Return this summary with the time that writing the results took."""
+        return self._replace(times=self.times._replace(writing=self.times.writing + seconds))
 
     @property
     def ended_early(self) -> bool:
@@ -87,32 +91,32 @@ def times_text(summary: Summary) -> str:
     )
 
 
-def brought_text(summary: Summary) -> str:
+def transfers_text(summary: Summary) -> str:
     """Return a line that says how many markets each host was sent or has read from its store; nothing for none.
 
     Examples
     --------
     >>> from collections import Counter
-    >>> brought = Brought(Counter({"10.0.0.11": 2}), Counter({"10.0.0.11": 3_140_000}), Counter({"10.0.0.12": 4}))
-    >>> print(brought_text(Summary(Path("runs/grid"), 60, 60, 0, brought=brought)), end="")
+    >>> stats = TransferStats(Counter({"10.0.0.11": 2}), Counter({"10.0.0.11": 3_140_000}), Counter({"10.0.0.12": 4}))
+    >>> print(transfers_text(Summary(Path("runs/grid"), 60, 60, 0, transfers=stats)), end="")
     Markets: 10.0.0.11 was sent 2 (3.1 MB); 10.0.0.12 read 4 from its store
     """
-    brought = summary.brought
-    hosts = sorted(brought.sent.keys() | brought.stored.keys())
+    transfers = summary.transfers
+    hosts = sorted(transfers.sent.keys() | transfers.stored.keys())
     if not hosts:
         return ""
-    named = [_to_host(brought, host) for host in hosts] if len(hosts) <= _HOSTS_NAMED else _to_all(brought)
+    named = [_to_host(transfers, host) for host in hosts] if len(hosts) <= _HOSTS_NAMED else _to_all(transfers)
     return f"Markets: {'; '.join(named)}\n"
 
 
-def _to_host(brought: Brought, host: str) -> str:
-    sent = f"was sent {brought.sent[host]} ({brought.size[host] / 1e6:.1f} MB)" if brought.sent[host] else ""
-    stored = f"read {brought.stored[host]} from its store" if brought.stored[host] else ""
+def _to_host(transfers: TransferStats, host: str) -> str:
+    sent = f"was sent {transfers.sent[host]} ({transfers.size[host] / 1e6:.1f} MB)" if transfers.sent[host] else ""
+    stored = f"read {transfers.stored[host]} from its store" if transfers.stored[host] else ""
     return f"{host} {' and '.join(filter(None, (sent, stored)))}"
 
 
-def _to_all(brought: Brought) -> list[str]:
-    sent, size, stored = brought.sent, brought.size, brought.stored
+def _to_all(transfers: TransferStats) -> list[str]:
+    sent, size, stored = transfers.sent, transfers.size, transfers.stored
     most = max(size.values(), default=0) / 1e6
     megabytes = f"{size.total() / 1e6:.1f} MB, {most:.1f} MB to one at most"
     told = [f"{len(sent)} hosts were sent {sent.total()} ({megabytes})"] if sent else []

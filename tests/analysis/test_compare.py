@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from options_bt.analysis.compare import compare
 from options_bt.analysis.run_reader import Run, open_run
 from options_bt.errors import RunFolderError
 from options_bt.runner.run_folder.folder import RunFolder
+from options_bt.runner.run_folder.parts import Table
 from tests.small_run import SmallRun, finished, job_of, with_a_failure
 
 Edit = Callable[[pl.DataFrame], pl.DataFrame]
@@ -22,7 +24,7 @@ def run(small_run: SmallRun) -> Run:
     return open_run(small_run.path)
 
 
-def edited(path: Path, table: str, edit: Edit) -> Run:
+def edited(path: Path, table: Table | Literal["results"], edit: Edit) -> Run:
     """The run at `path` with another table; of trades and equity the part of batch 1 is changed."""
     file = path / "results.parquet" if table == "results" else RunFolder(path).part(table, 1)
     edit(pl.read_parquet(file)).write_parquet(file)
@@ -61,7 +63,7 @@ def test_the_same_jobs_in_other_batches_and_another_order_are_equal(
     ("table", "column"), [("results", "sharpe"), ("trades", "pnl"), ("trades", "exit_cost"), ("equity", "equity")]
 )
 def test_one_bit_in_one_cell_is_found_named_and_visible(
-    small_run: SmallRun, run: Run, tmp_path: Path, table: str, column: str
+    small_run: SmallRun, run: Run, tmp_path: Path, table: Table | Literal["results"], column: str
 ) -> None:
     other = edited(small_run.copy(tmp_path), table, changed(column, nudged))
     for a, b in ((run, other), (other, run)):
@@ -122,7 +124,7 @@ def test_another_strike_of_one_leg_differs(small_run: SmallRun, run: Run, tmp_pa
 
 @pytest.mark.parametrize("table", ["trades", "equity"])
 def test_a_row_that_one_run_lacks_differs_in_all_its_cells(
-    small_run: SmallRun, run: Run, tmp_path: Path, table: str
+    small_run: SmallRun, run: Run, tmp_path: Path, table: Table
 ) -> None:
     other = edited(small_run.copy(tmp_path), table, lambda frame: frame.head(-1))
     last = pl.read_parquet(RunFolder(small_run.path).part(table, 1)).row(-1, named=True)

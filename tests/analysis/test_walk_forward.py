@@ -440,7 +440,7 @@ def test_a_run_that_is_not_finished_is_shown_with_what_is_missing(
     run = finished(structs.replace(real.job, name="half"), tmp_path, small_run.cache)
     (run.path / "results.parquet").unlink()
     ledger = Ledger(run.path / "ledger.sqlite")
-    ledger.forget_jobs([0, 5])
+    ledger.delete_jobs([0, 5])
     ledger.close()
     found = answer(open_run(run.path))
     assert (found.missing, found.choices["missing"].to_list()) == (2, [2, 0, 0, 0, 0, 0])

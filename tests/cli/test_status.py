@@ -11,8 +11,8 @@ import pytest
 
 from options_bt.runner.run_folder.ledger import Ledger
 from tests.cli.terminal import PROGRAM, Command, refused, shown_on_terminal
-from tests.going_run import begun, live, owned, record
 from tests.small_run import SmallRun, contents
+from tests.unfinished_run import begun, heartbeat, owned, record
 
 
 def watching(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -51,7 +51,7 @@ def test_status_of_a_finished_run_writes_nothing(command: Command, small_run: Sm
 def test_status_of_a_run_that_was_stopped_or_killed_says_what_to_do(command: Command) -> None:
     folder = begun(Path("runs/four"))
     with closing(Ledger(folder.ledger)) as ledger:
-        record(ledger, 0, 0, told=live())
+        record(ledger, 0, 0, beat=heartbeat())
     stopped = command("status", "four")
     with owned(folder) as owner:
         owner.kill()
@@ -60,7 +60,7 @@ def test_status_of_a_run_that_was_stopped_or_killed_says_what_to_do(command: Com
     for answer, state in ((stopped, "stopped"), (died, "died")):
         assert answer.code == 0
         assert answer.lines[0] == (
-            f"four: {state}, goes on with its `options-bt run` command; 1 of 4 done, 0 failed (25%)"
+            f"four: {state}; its `options-bt run` command resumes it; 1 of 4 done, 0 failed (25%)"
         )
 
 
@@ -78,7 +78,7 @@ def test_without_a_run_the_one_that_wrote_last_is_shown(
 
 
 def test_no_run_is_refused_and_the_nearest_named(command: Command, small_run: SmallRun) -> None:
-    refused(command("status"), "runs holds no runs; begin one with `options-bt run`, or name their folder with --runs")
+    refused(command("status"), "runs holds no runs; start one with `options-bt run`, or name their folder with --runs")
     small_run.copy(Path("runs"))
     refused(command("status", "small-quik"), "runs/small-quik is not a run folder", "did you mean 'small-quick'")
     refused(command("status", "--watch", "runs/nothing"), "runs/nothing is not a run folder: it has no run.json")
@@ -120,7 +120,7 @@ def test_watch_paints_a_terminal_anew_and_leaves_out_what_does_not_fit(tmp_path:
     assert folder.exists()
     _, _, painted = shown.rpartition("\x1b[H")
     lines = painted.removesuffix("\x1b[J").replace("\x1b[K", "").splitlines()
-    assert lines[0] == "four: stopped, goes on with its `options"
+    assert lines[0] == "four: stopped; its `options-bt run` comm"
     assert len(lines) == 7
     assert all(len(line) <= 40 for line in lines)
 
@@ -133,7 +133,7 @@ def test_runs_are_listed(command: Command, small_run: SmallRun) -> None:
     answer = command("runs", "--runs", "mine")
     assert (answer.code, answer.err) == (0, "")
     header, _, torn, small = answer.lines
-    assert header.split() == ["run", "state", "total", "done", "failed", "symbols", "begun", "bytes", "problem"]
+    assert header.split() == ["run", "state", "total", "done", "failed", "symbols", "started", "bytes", "problem"]
     assert torn.split()[:2] == ["torn", "unreadable"]
     assert "mine/torn/run.json cannot be read" in torn
     assert small.split()[:7] == ["small-quick", "finished", "4", "4", "0", "SPY,", "NVDA"]

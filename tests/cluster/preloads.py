@@ -6,6 +6,7 @@ import os
 import signal
 from typing import Any
 
+from options_bt.job.schema import JobFile
 from options_bt.runner import cluster
 from options_bt.runner.cluster import on_worker as on_worker
 from options_bt.runner.cluster import versions as versions
@@ -18,9 +19,9 @@ def dask_setup(worker: Any) -> None:
         rooms.versions.SEMANTICS_VERSION = 1000
     if "POISON" in os.environ:
 
-        def poisoned(task: Task) -> Result:
+        def poisoned(task: Task, job: JobFile) -> Result:
             if int(os.environ["POISON"]) in task.batch.positions:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return run_batch(task)
+            return run_batch(task, job)
 
         rooms.on_worker.run_batch = poisoned

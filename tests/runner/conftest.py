@@ -6,7 +6,8 @@ import pytest
 
 from options_bt.job.reading import read_job
 from options_bt.job.schema import JobFile
-from options_bt.runner.execution import batch as batch_room
+from options_bt.runner.execution import batch
+from options_bt.runner.run_folder.parts import batch_metadata
 
 
 @pytest.fixture(scope="session")
@@ -33,12 +34,12 @@ def job() -> JobFile:
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The jobs that are run from now on."""
-    run_batch, jobs = batch_room.run_batch, list[str]()
+    run_batch, jobs = batch.run_batch, list[str]()
 
-    def counting(task: batch_room.Task) -> batch_room.Result:
-        result = run_batch(task)
-        jobs.extend(result.jobs)
+    def counting(task: batch.Task, job: JobFile) -> batch.Result:
+        result = run_batch(task, job)
+        jobs.extend(batch_metadata(result.trades).jobs)
         return result
 
-    monkeypatch.setattr("options_bt.runner.execution.inline.run_batch", counting)
+    monkeypatch.setattr("options_bt.runner.execution.batch.run_batch", counting)
     return jobs

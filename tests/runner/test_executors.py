@@ -17,13 +17,16 @@ from msgspec import structs
 from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import Prepared, prepared, pull
 from options_bt.data.sources.factory import open_source
+from options_bt.errors import StorageError
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.runner.cluster.executor import Dask
-from options_bt.runner.execution.batch import Batch, Task
+from options_bt.runner.execution.batch import Task
 from options_bt.runner.execution.executor import Executor, Finished, Lost
 from options_bt.runner.execution.inline import Inline
 from options_bt.runner.execution.slots import Slots
+from options_bt.runner.run_folder.folder import RunFolder, run_info
+from options_bt.runner.run_folder.parts import Batch, batch_metadata
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,14 @@ def market(cache: Path, job: JobFile) -> Prepared:
     store, years = Cache(cache, source.name), Plan(job).years
     pull(source, store, ["SPY"], years, lambda symbol_years, rows, what: None)
     return prepared(store, "SPY", years)
+
+
+@pytest.fixture(scope="module")
+def folder(job: JobFile, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run folder with a `run.json`."""
+    started = RunFolder(tmp_path_factory.mktemp("run"))
+    started.create(run_info(job, "demo: simulated", "1", {}))
+    return started
 
 
 def on_dask(cache: Path) -> Executor:
@@ -80,7 +91,7 @@ def misbehave(how: str) -> None:
 
 
 class Misbehaving(NamedTuple):
-    """What stands for the job file of a task, and takes effect where it arrives."""
+    """What stands for the fingerprint of a task, and takes effect where it arrives."""
 
     how: str
 
@@ -88,14 +99,14 @@ class Misbehaving(NamedTuple):
         return misbehave, (self.how,)
 
 
-def task(number: int, job: JobFile, market: Prepared, repeat: int = 1) -> Task:
+def task(number: int, job: JobFile, market: Prepared, folder: RunFolder, repeat: int = 1) -> Task:
     positions = [position for position, spec in enumerate(Plan(job)) if spec.symbol == "SPY"] * repeat
-    batch = Batch(number=number, symbol="SPY", positions=tuple(positions))
     return Task(
-        batch=batch,
+        batch=Batch(number=number, symbol="SPY", positions=tuple(positions)),
+        folder=folder.path,
+        identity=folder.info().identity,
         market=market.folder,
         fingerprint=market.fingerprint,
-        job=job,
         tables=True,
     )
 
@@ -109,34 +120,35 @@ def until(executor: Executor, count: int) -> list[Finished | Lost]:
     return events
 
 
-def test_gives_one_result_for_each_task(executor: Executor, job: JobFile, market: Prepared) -> None:
+def test_gives_one_result_for_each_task(executor: Executor, job: JobFile, market: Prepared, folder: RunFolder) -> None:
     for number in range(executor.slots):
-        executor.submit(task(number, job, market))
+        executor.submit(task(number, job, market, folder))
     events = until(executor, executor.slots)
-    numbers = [event.result.number for event in events if isinstance(event, Finished)]
+    numbers = [event.receipt.number for event in events if isinstance(event, Finished)]
     assert sorted(numbers) == list(range(executor.slots))
 
 
-def test_gives_the_same_bits_as_any_other_executor(executor: Executor, job: JobFile, market: Prepared) -> None:
-    executor.submit(task(7, job, market))
+def test_gives_the_same_bits_as_any_other_executor(
+    executor: Executor, job: JobFile, market: Prepared, folder: RunFolder
+) -> None:
+    executor.submit(task(7, job, market, folder))
     (event,) = until(executor, 1)
     inline = Inline()
-    inline.submit(task(7, job, market))
+    inline.submit(task(7, job, market, folder))
     (expected,) = until(inline, 1)
     assert isinstance(event, Finished)
     assert isinstance(expected, Finished)
-    for part in ("metrics", "trades", "equity", "errors"):
-        assert getattr(event.result, part) == getattr(expected.result, part)
+    assert (event.receipt.trades, event.receipt.equity) == (expected.receipt.trades, expected.receipt.equity)
 
 
 def test_a_task_that_cannot_be_run_is_lost_with_its_reason(
-    executor: Executor, job: JobFile, market: Prepared, tmp_path: Path
+    executor: Executor, job: JobFile, market: Prepared, folder: RunFolder, tmp_path: Path
 ) -> None:
-    executor.submit(task(1, job, market._replace(folder=tmp_path / "nowhere")))
+    executor.submit(task(1, job, market._replace(folder=tmp_path / "nowhere"), folder))
     (event,) = until(executor, 1)
     assert isinstance(event, Lost)
     assert "FileNotFoundError" in event.reason
-    executor.submit(task(2, job, market))
+    executor.submit(task(2, job, market, folder))
     (event,) = until(executor, 1)
     assert isinstance(event, Finished)
 
@@ -154,47 +166,49 @@ def until_whole(executor: Executor, workers: int = 2) -> None:
     raise AssertionError("the worker was not replaced")
 
 
-def test_a_killed_worker_loses_its_own_task_only(with_workers: Executor, job: JobFile, market: Prepared) -> None:
-    with_workers.submit(task(1, job, market, repeat=3_000))
-    with_workers.submit(task(2, job, market))
+def test_a_killed_worker_loses_its_own_task_only(
+    with_workers: Executor, job: JobFile, market: Prepared, folder: RunFolder
+) -> None:
+    with_workers.submit(task(1, job, market, folder, repeat=3_000))
+    with_workers.submit(task(2, job, market, folder))
     (event,) = until(with_workers, 1)
     assert isinstance(event, Finished)
-    assert event.result.number == 2
+    assert event.receipt.number == 2
     with_workers.kill(1)
     (event,) = until(with_workers, 1)
     assert isinstance(event, Lost)
-    assert (event.number, event.innocent) == (1, False)
+    assert (event.number, event.not_at_fault) == (1, False)
     until_whole(with_workers)
     for number in (3, 4):
-        with_workers.submit(task(number, job, market))
+        with_workers.submit(task(number, job, market, folder))
     assert {type(event) for event in until(with_workers, 2)} == {Finished}
 
 
 @pytest.mark.parametrize("how", ["hang", "die"])
 def test_a_worker_that_hangs_or_dies_is_replaced(
-    with_workers: Executor, job: JobFile, market: Prepared, how: str
+    with_workers: Executor, job: JobFile, market: Prepared, folder: RunFolder, how: str
 ) -> None:
-    bad = structs.replace(task(1, job, market), job=Misbehaving(how))
+    bad = structs.replace(task(1, job, market, folder), fingerprint=Misbehaving(how))
     with_workers.submit(bad)
-    with_workers.submit(task(2, job, market))
+    with_workers.submit(task(2, job, market, folder))
     events = until(with_workers, 1 if how == "hang" else 2)
     if how == "hang":
         with_workers.kill(1)
         events += until(with_workers, 1)
-    assert {event.result.number: "done" for event in events if isinstance(event, Finished)} == {2: "done"}
+    assert {event.receipt.number: "done" for event in events if isinstance(event, Finished)} == {2: "done"}
     assert [event.number for event in events if isinstance(event, Lost)] == [1]
     until_whole(with_workers)
     for number in (3, 4):
-        with_workers.submit(task(number, job, market))
+        with_workers.submit(task(number, job, market, folder))
     assert {type(event) for event in until(with_workers, 2)} == {Finished}
 
 
 @pytest.mark.parametrize("name", WITH_WORKERS)
-def test_close_leaves_no_worker(name: str, cache: Path, job: JobFile, market: Prepared) -> None:
+def test_close_leaves_no_worker(name: str, cache: Path, job: JobFile, market: Prepared, folder: RunFolder) -> None:
     before = set(_workers())
     executor = MAKERS[name](cache)
-    executor.submit(task(1, job, market, repeat=3_000))
-    executor.submit(structs.replace(task(2, job, market), job=Misbehaving("hang")))
+    executor.submit(task(1, job, market, folder, repeat=3_000))
+    executor.submit(structs.replace(task(2, job, market, folder), fingerprint=Misbehaving("hang")))
     workers = set(_workers()) - before
     assert len(workers) >= 2
     executor.close()
@@ -209,16 +223,56 @@ def _workers() -> list[psutil.Process]:
     return [child for child in children if "spawn_main" in str(child.cmdline())]
 
 
-def test_a_worker_killed_in_the_middle_of_its_result_is_lost_at_once(job: JobFile, market: Prepared) -> None:
+def test_the_parts_of_a_finished_task_are_in_the_run_folder_under_temporary_names(
+    executor: Executor, job: JobFile, market: Prepared, folder: RunFolder
+) -> None:
+    executor.submit(task(31, job, market, folder))
+    (event,) = until(executor, 1)
+    assert isinstance(event, Finished)
+    assert not folder.part("trades", 31).exists()
+    temporary = folder.path / "trades" / ".part-00000031.parquet.tmp"
+    assert batch_metadata(temporary).batch.number == 31
+
+
+def test_a_disk_that_refuses_the_parts_is_an_error_of_the_run(
+    executor: Executor, job: JobFile, market: Prepared, folder: RunFolder, tmp_path: Path
+) -> None:
+    full = RunFolder(tmp_path)
+    full.create(folder.info())
+    (tmp_path / "trades").touch()  # a file stands where the folder has to be
+    executor.submit(task(32, job, market, full))
+    with pytest.raises(StorageError, match="trades"):
+        until(executor, 1)
+    executor.submit(task(33, job, market, folder))
+    (event,) = until(executor, 1)
+    assert isinstance(event, Finished)
+
+
+def test_a_stopped_worker_can_be_killed_and_is_lost(job: JobFile, market: Prepared, folder: RunFolder) -> None:
     slots = Slots(1)
     try:
-        slots.submit(task(1, job, market, repeat=100))
-        # The result is larger than a pipe holds: with its first bytes here, the worker is stuck with the rest.
-        assert slots._busy[1].pipe.poll(60)
+        slots.submit(task(1, job, market, folder, repeat=3_000))
+        os.kill(slots.worker_ids[0], signal.SIGSTOP)
+        assert slots.wait(0.5) == []
         slots.kill(1)
-        # Reading makes room in the pipe, and a worker that is not dead yet could still send the rest.
-        slots._busy[1].process.join()
         (event,) = until(slots, 1)
         assert event == Lost(1, "the worker process was killed by SIGKILL")
+    finally:
+        slots.close()
+
+
+def test_a_worker_that_died_before_its_task_is_replaced_and_the_task_is_not_at_fault(
+    job: JobFile, market: Prepared, folder: RunFolder
+) -> None:
+    slots = Slots(1)
+    try:
+        slots.submit(task(1, job, market, folder))
+        assert isinstance(until(slots, 1)[0], Finished)
+        os.kill(slots.worker_ids[0], signal.SIGKILL)
+        time.sleep(0.5)
+        slots.submit(task(2, job, market, folder))
+        assert until(slots, 1) == [Lost(2, "the worker process was killed by SIGKILL", not_at_fault=True)]
+        slots.submit(task(3, job, market, folder))
+        assert isinstance(until(slots, 1)[0], Finished)
     finally:
         slots.close()

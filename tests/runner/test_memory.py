@@ -9,18 +9,18 @@ import pytest
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.runner import coordinator, memory
-from options_bt.runner.memory import forget_peak, free_memory, held_memory, memory_floor, peak_memory
+from options_bt.runner.memory import free_memory, held_memory, memory_floor, peak_memory, reset_peak
 from options_bt.runner.run import run_job
 
 
 def test_a_peak_is_of_what_was_held_since_it_was_forgotten() -> None:
-    forget_peak()
+    reset_peak()
     before = peak_memory()
     held = os.urandom(1) * 200_000_000
     after = peak_memory()
     assert len(held) / 2 < after - before < 2 * len(held)
     del held
-    forget_peak()
+    reset_peak()
     if Path("/proc/self/clear_refs").exists():
         assert peak_memory() < after
 

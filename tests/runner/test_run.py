@@ -25,10 +25,10 @@ from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.job.spec import JobSpec
 from options_bt.runner import coordinator
-from options_bt.runner.execution import batch as batch_room
+from options_bt.runner.execution import batch
 from options_bt.runner.run import run_job
+from options_bt.runner.run_folder import parts
 from options_bt.runner.run_folder.ledger import Ledger
-from options_bt.storage import write_atomically
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
@@ -64,7 +64,7 @@ def test_an_error_in_one_job_is_recorded_and_the_others_go_on(
             raise ZeroDivisionError("a fault of the test")
         return run_backtest(spec, market)
 
-    monkeypatch.setattr(batch_room, "run_backtest", fails_sometimes)
+    monkeypatch.setattr(batch, "run_backtest", fails_sometimes)
     summary = run_job(job, runs=tmp_path, cache=cache, workers=1, shown=False)
     assert (summary.done, summary.failed, summary.exit_code) == (22, 2, 1)
     run = open_run(summary.path)
@@ -99,7 +99,7 @@ class Killed(BaseException):
     """Stands for the end of the coordinator's process."""
 
 
-@pytest.mark.parametrize("dies_in", ["write_atomically", "record"])
+@pytest.mark.parametrize("dies_in", ["accept_parts", "record"])
 def test_a_run_that_was_killed_goes_on_and_gives_the_same_bits(
     job: JobFile, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_in: str
 ) -> None:
@@ -119,7 +119,7 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_bits(
         if dies_in == "record":
             patch.setattr(Ledger, "record", dying(Ledger.record))
         else:
-            patch.setattr(coordinator, "write_atomically", dying(write_atomically))
+            patch.setattr(coordinator, "accept_parts", dying(parts.accept_parts))
         with pytest.raises(Killed):
             run_job(job, runs=tmp_path, cache=cache, workers=1, shown=False)
     half = open_run(tmp_path / "small")
@@ -129,9 +129,9 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_bits(
     assert summary.done == 24
     run_job(named(job, "undisturbed"), runs=tmp_path, cache=cache, workers=1, shown=False)
     assert compare(open_run(summary.path), open_run(tmp_path / "undisturbed")).equal
-    parts = {path.name for path in (summary.path / "trades").iterdir()}
+    stored = {path.name for path in (summary.path / "trades").iterdir()}
     ledger = Ledger(summary.path / "ledger.sqlite", read_only=True)
-    assert parts == {f"part-{number:08d}.parquet" for number in ledger.batches()}
+    assert stored == {f"part-{number:08d}.parquet" for number in ledger.batches()}
     ledger.close()
 
 
@@ -140,15 +140,17 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_done(
 ) -> None:
     calls = 0
 
-    def full(path: Path, data: bytes) -> None:
+    store_parts = parts.store_parts
+
+    def full(folder: Path, number: int, trades: bytes, equity: bytes) -> None:
         nonlocal calls
         calls += 1
-        if calls > 4:
-            raise StorageError(f"{path}: cannot write: No space left on device")
-        write_atomically(path, data)
+        if calls > 2:
+            raise StorageError(f"{folder}: cannot write: No space left on device")
+        store_parts(folder, number, trades, equity)
 
     with monkeypatch.context() as patch:
-        patch.setattr(coordinator, "write_atomically", full)
+        patch.setattr(batch, "store_parts", full)
         with pytest.raises(StorageError, match="No space left"):
             run_job(job, runs=tmp_path, cache=cache, workers=1, shown=False)
     assert open_run(tmp_path / "small").results().height > 0

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from options_bt.runner.execution.batch import Batch
+from options_bt.runner.run_folder.parts import Batch
 from options_bt.runner.schedule import (
     FIRST_BATCH,
     LARGEST_BATCH,
@@ -58,7 +58,7 @@ class Machine(RuleBasedStateMachine):
         self.done: list[int] = []
         self.quarantined: dict[int, int] = {}
         self.deaths: dict[int, int] = {}
-        self.excused: set[int] = set()
+        self.rerun_whole: set[int] = set()
         self.stopping = False
         self.now = 0.0
         self.act(self.schedule.handle(Tick(), self.now))
@@ -84,14 +84,14 @@ class Machine(RuleBasedStateMachine):
     def failures(self) -> int:
         return self.failed + len(self.quarantined)
 
-    def die(self, number: int, blamed: bool = True, innocent: bool = False) -> None:
+    def die(self, number: int, blamed: bool = True, not_at_fault: bool = False) -> None:
         batch = self.flying.pop(number)
-        if innocent and self.excused.isdisjoint(batch.positions):
-            self.excused.add(batch.positions[0])
+        if not_at_fault and self.rerun_whole.isdisjoint(batch.positions):
+            self.rerun_whole.add(batch.positions[0])
             blamed = False
         if blamed and len(batch.positions) == 1:
             self.deaths[batch.positions[0]] = self.deaths.get(batch.positions[0], 0) + 1
-        self.act(self.schedule.handle(WorkerDied(number, "gone", innocent), self.now))
+        self.act(self.schedule.handle(WorkerDied(number, "gone", not_at_fault), self.now))
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), seconds=st.floats(0.0001, 5.0))
@@ -103,9 +103,9 @@ class Machine(RuleBasedStateMachine):
         self.act(self.schedule.handle(BatchDone(batch.number, seconds, failed), self.now))
 
     @precondition(lambda self: self.flying)
-    @rule(data=st.data(), innocent=st.booleans())
-    def lose_a_worker(self, data: st.DataObject, innocent: bool) -> None:
-        self.die(data.draw(st.sampled_from(sorted(self.flying))), innocent=innocent)
+    @rule(data=st.data(), not_at_fault=st.booleans())
+    def lose_a_worker(self, data: st.DataObject, not_at_fault: bool) -> None:
+        self.die(data.draw(st.sampled_from(sorted(self.flying))), not_at_fault=not_at_fault)
 
     @rule(slots=st.integers(0, 5))
     def workers_come_or_go(self, slots: int) -> None:
@@ -229,7 +229,7 @@ def test_nothing_is_begun_beside_others_while_memory_is_low() -> None:
     assert one.handle(BatchDone(first.number, 0.1), 0) == []
     (alone,) = submitted(one.handle(BatchDone(second.number, 0.1), 0))
     assert len(submitted(one.handle(Tick(FLOOR), 0))) == 1
-    assert alone in one.flights
+    assert alone in one.running
 
 
 def test_the_youngest_batch_gives_way_and_is_run_again_without_blame() -> None:
@@ -247,7 +247,7 @@ def test_the_youngest_batch_gives_way_and_is_run_again_without_blame() -> None:
 def test_a_job_that_takes_all_memory_alone_is_quarantined() -> None:
     one = schedule(1, slots=2, retries=1)
     for attempt in (1, 2):
-        (batch,) = one.flights or submitted(one.handle(Tick(), 0))
+        (batch,) = one.running or submitted(one.handle(Tick(), 0))
         assert batch.attempt == attempt
         assert one.handle(Tick(0.0), 0) == [Kill(batch.number, "only 0 MB of memory were left")]
         actions = one.handle(WorkerDied(batch.number, "killed by SIGKILL"), 0)
@@ -258,9 +258,9 @@ def test_a_job_that_takes_all_memory_alone_is_quarantined() -> None:
 def test_a_batch_that_did_not_bring_down_its_worker_runs_again_as_it_is_once() -> None:
     one = schedule(2, slots=1, retries=0)
     (first,) = submitted(one.handle(Tick(), 0))
-    (again,) = submitted(one.handle(WorkerDied(first.number, "the host is gone", innocent=True), 0))
+    (again,) = submitted(one.handle(WorkerDied(first.number, "the host is gone", not_at_fault=True), 0))
     assert (again.positions, again.attempt) == (first.positions, 1)
-    (alone,) = submitted(one.handle(WorkerDied(again.number, "the host is gone", innocent=True), 0))
+    (alone,) = submitted(one.handle(WorkerDied(again.number, "the host is gone", not_at_fault=True), 0))
     assert alone.positions == (0,)
 
 

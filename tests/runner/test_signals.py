@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HAMMERED = """
-import os, signal, sys, threading, time
+import os, psutil, signal, sys, threading, time
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -37,12 +37,18 @@ if __name__ == "__main__":
     executor.close()
 """
 
+DASK = "the Dask cluster of this machine, 2 workers"
+
 
 @pytest.mark.parametrize(
     ("made", "alive", "said"),
     [
-        ("Slots(2)", "[worker.process.is_alive() for worker in executor._free]", "2 [] [True, True]"),
-        ("Dask(None, 2, Path(sys.argv[1]))", "executor.place", "2 [] the Dask cluster of this machine, 2 workers"),
+        ("Slots(2)", "[*map(psutil.pid_exists, executor.worker_ids)]", "2 [] [True, True]"),
+        (
+            "Dask(None, 2, Path(sys.argv[1]))",
+            "executor.description",
+            "2 [] the Dask cluster of this machine, 2 workers",
+        ),
     ],
     ids=["slots", "dask"],
 )

@@ -1,17 +1,17 @@
-"""What is said at the end of a run of the markets that went to other hosts."""
+"""What the end of a run says of the markets that went to other hosts."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
 
-from options_bt.runner.execution.executor import Brought
-from options_bt.runner.summary import Summary, brought_text
+from options_bt.runner.execution.executor import TransferStats
+from options_bt.runner.summary import Summary, transfers_text
 
 
 def text_of(sent: dict[str, int], size: dict[str, int], stored: dict[str, int]) -> str:
-    brought = Brought(Counter(sent), Counter(size), Counter(stored))
-    return brought_text(Summary(Path("runs/grid"), 60, 60, 0, brought=brought))
+    transfers = TransferStats(Counter(sent), Counter(size), Counter(stored))
+    return transfers_text(Summary(Path("runs/grid"), 60, 60, 0, transfers=transfers))
 
 
 def test_each_of_a_few_hosts_is_named() -> None:
@@ -29,13 +29,13 @@ def test_many_hosts_are_counted() -> None:
     assert text_of(sent, size, dict.fromkeys(hosts, 2)) == f"Markets: {were_sent}; {read}\n"
 
 
-def test_nothing_is_said_where_nothing_travelled() -> None:
+def test_nothing_is_said_where_nothing_was_sent() -> None:
     assert text_of({}, {}, {}) == ""
 
 
-def test_two_goes_add_up() -> None:
-    one = Brought(Counter(a=1), Counter(a=10))
-    assert one.plus(Brought(Counter(a=1, b=2), Counter(a=5), Counter(b=1))) == Brought(
+def test_two_starts_add_up() -> None:
+    one = TransferStats(Counter(a=1), Counter(a=10))
+    assert one.plus(TransferStats(Counter(a=1, b=2), Counter(a=5), Counter(b=1))) == TransferStats(
         Counter(a=2, b=2), Counter(a=15), Counter(b=1)
     )
     assert one.sent == {"a": 1}

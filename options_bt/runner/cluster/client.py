@@ -18,7 +18,7 @@ from options_bt.runner.cluster import on_worker
 from options_bt.runner.cluster.markets import market_name, packed
 from options_bt.runner.cluster.registry import Host, Member
 from options_bt.runner.execution.batch import Result
-from options_bt.runner.execution.executor import Brought, Finished, Lost
+from options_bt.runner.execution.executor import Lost, TransferStats
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Closed(NamedTuple):
     """The scheduler is gone, and Dask's client has given up."""
 
 
-News = Present | Greeted | Unfit | Ended | Disconnected | Closed | Finished | Lost
+News = Present | Greeted | Unfit | Ended | Disconnected | Closed | Result | Lost
 
 
 class _CannotKeepError(Exception):
@@ -76,7 +76,7 @@ class Conversation:
     Parameters
     ----------
     client : distributed.Client
-    brought : Brought
+    brought : TransferStats
         Where the markets that come to each host are counted.
 
     Attributes
@@ -84,7 +84,7 @@ class Conversation:
     news : SimpleQueue of News
     """
 
-    def __init__(self, client: Any, brought: Brought) -> None:
+    def __init__(self, client: Any, brought: TransferStats) -> None:
         self.news: SimpleQueue[News] = SimpleQueue()
         self._brought = brought
         self._client = client
@@ -144,16 +144,16 @@ class Conversation:
                 answer = await self._call(member.address, on_worker.run, market, task)
         except FutureCancelledError:
             self.news.put(Disconnected())
-            self.news.put(Lost(number, DISCONNECTED, innocent=True))
+            self.news.put(Lost(number, DISCONNECTED, not_at_fault=True))
         except _CannotKeepError as error:
             self.news.put(Unfit(member.address, str(error)))
-            self.news.put(Lost(number, str(error), innocent=True))
+            self.news.put(Lost(number, str(error), not_at_fault=True))
         except Exception as error:
             # A batch that was cut off while it waited for its market had not begun.
-            self.news.put(Lost(number, f"{type(error).__name__}: {error}", innocent=not brought))
+            self.news.put(Lost(number, f"{type(error).__name__}: {error}", not_at_fault=not brought))
         else:
             if isinstance(answer, Result):
-                self.news.put(Finished(answer))
+                self.news.put(answer)
             else:
                 self.news.put(Lost(number, f"the worker {member.address} could not run it: {answer}"))
 

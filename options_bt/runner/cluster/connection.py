@@ -22,8 +22,8 @@ from distributed.security import Security
 
 from options_bt.errors import InputError
 from options_bt.runner.execution.executor import Scheduler
-from options_bt.runner.execution.slots import ONE_THREAD
-from options_bt.runner.signals import interrupts_held
+from options_bt.runner.execution.worker_process import ONE_THREAD
+from options_bt.runner.signals import hold_interrupts
 
 _CONNECT_SECONDS = 10
 _FOR_EVER = "1000 days"
@@ -111,7 +111,7 @@ def local_cluster(workers: int, cache: Path) -> Iterator[Any]:
     # So long after a worker died Dask looks whether it was replaced, and lets go of it for ever if not: also of one
     # that was replaced in time and has died again just now.
     with dask.config.set({"distributed.deploy.lost-worker-timeout": _FOR_EVER}):
-        with _quiet(), interrupts_held():
+        with _quiet(), hold_interrupts():
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

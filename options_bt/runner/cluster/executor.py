@@ -28,8 +28,8 @@ from options_bt.runner.cluster.connection import connected, local_cluster
 from options_bt.runner.cluster.on_worker import Hello
 from options_bt.runner.cluster.registry import Host, Member, Members
 from options_bt.runner.cluster.versions import differing
-from options_bt.runner.execution.batch import Task
-from options_bt.runner.execution.executor import Brought, Finished, Lost, Scheduler
+from options_bt.runner.execution.batch import Result, Task, store_result
+from options_bt.runner.execution.executor import Finished, Lost, Scheduler, TransferStats
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ _PATIENCE_SECONDS = 600.0
 class _Flight(NamedTuple):
     member: Member
     said: Future[None]
+    folder: Path
 
 
 class Dask:
@@ -61,7 +62,7 @@ class Dask:
     ----------
     slots : int
         How many workers there were when `wait` ended.
-    brought : Brought
+    transfers : TransferStats
     """
 
     def __init__(self, scheduler: Scheduler | None, workers: int, cache: Path) -> None:
@@ -71,7 +72,7 @@ class Dask:
         self._members = Members()
         self._flights: dict[int, _Flight] = {}
         self._alone, self._gone_since = False, 0.0
-        self.brought = Brought()
+        self.transfers = TransferStats()
         self._connect()
         try:
             self._await(1 if scheduler else workers)
@@ -81,7 +82,7 @@ class Dask:
         self.slots = len(self._members)
 
     @property
-    def place(self) -> str:
+    def description(self) -> str:
         """Where tasks run."""
         workers = f"{self.slots} worker{'' if self.slots == 1 else 's'}"
         return f"the Dask cluster of {self._scheduler or 'this machine'}, {workers}"
@@ -92,8 +93,8 @@ class Dask:
         member = self._members.choose(str(task.market), busy)
         if member is None:
             raise RuntimeError(f"batch {task.number} was submitted while no worker was free")
-        said = self._conversation.run(task.number, member, task.market, pickle.dumps(task))
-        self._flights[task.number] = _Flight(member, said)
+        said = self._conversation.run(task.number, member, task.market, pickle.dumps((task, task.job)))
+        self._flights[task.number] = _Flight(member, said, task.folder)
 
     def wait(self, timeout: float) -> list[Finished | Lost]:
         """Return what ended within `timeout` seconds."""
@@ -122,7 +123,7 @@ class Dask:
 
     def _connect(self) -> None:
         self._client = connected(self._scheduler) if self._scheduler else self._cluster.get_client()
-        self._conversation = Conversation(self._client, self.brought)
+        self._conversation = Conversation(self._client, self.transfers)
 
     def _await(self, workers: int) -> None:
         """Wait until so many workers are here, and all that came so far have said who they are."""
@@ -158,8 +159,8 @@ class Dask:
                 return self._all_lost()
             case Closed():
                 return self._reconnected()
-            case Finished(result) if self._flights.pop(result.number, None):
-                return [news]
+            case Result() if flight := self._flights.pop(news.number, None):
+                return [Finished(store_result(news, flight.folder))]
             case Lost(number) if flight := self._flights.pop(number, None):
                 flight.said.cancel()
                 return [news]
@@ -230,11 +231,11 @@ class Dask:
         flights, self._flights = self._flights, {}
         for flight in flights.values():
             flight.said.cancel()
-        return [Lost(number, DISCONNECTED, innocent=True) for number in flights]
+        return [Lost(number, DISCONNECTED, not_at_fault=True) for number in flights]
 
 
 def _lost(number: int, member: Member, fallen: Collection[Host]) -> Lost:
     """Say that a worker is gone; a batch does not take a host's every worker with it, so that it is not to blame."""
     if member.host in fallen:
-        return Lost(number, f"every worker of {member.host[0]} is gone", innocent=True)
+        return Lost(number, f"every worker of {member.host[0]} is gone", not_at_fault=True)
     return Lost(number, f"the worker {member.address} is gone")

@@ -73,7 +73,8 @@ def run(market: str, packed_task: bytes) -> Result | Missing | str:
         folder = markets.held(market)
         if folder is None:
             return Missing()
-        task: Task = pickle.loads(packed_task)
-        return run_batch(structs.replace(task, market=folder))
+        task: Task
+        task, job = pickle.loads(packed_task)
+        return run_batch(structs.replace(task, market=folder), job)
     except Exception as error:
         return f"{type(error).__name__}: {error}"

@@ -1,19 +1,15 @@
-"""What travels between the coordinator and its workers: a batch of jobs out, their results back."""
+"""Running a batch of jobs: a task in, Parquet files and a receipt out."""
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 import traceback
 from collections.abc import Sequence
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 
-import msgspec
 import numpy as np
-import polars as pl
 from msgspec import Struct
 from numpy.typing import NDArray
 
@@ -21,54 +17,49 @@ from options_bt.data.market.market import Market, open_market
 from options_bt.engine.backtest import Outcome, run_backtest, run_metrics
 from options_bt.engine.frames import equity_table, trades_table
 from options_bt.engine.metrics import METRICS
+from options_bt.errors import StorageError
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.job.spec import JobSpec
-from options_bt.runner.memory import forget_peak, peak_memory
+from options_bt.runner.memory import peak_memory, reset_peak
+from options_bt.runner.run_folder.folder import RunFolder
+from options_bt.runner.run_folder.parts import (
+    Batch,
+    BatchMetadata,
+    Receipt,
+    checksum,
+    equity_part,
+    store_parts,
+    trades_part,
+)
 
 logger = logging.getLogger(__name__)
 
-_FOOTER = "options_bt"
-
-
-class Batch(Struct, frozen=True, kw_only=True):
-    """Jobs of one symbol that one worker runs in one go.
-
-    Attributes
-    ----------
-    number : int
-        Unique within a run, also across resumes.
-    positions : tuple of int
-        Of the jobs in the plan.
-    attempt : int
-        Above 1 for a single job whose worker died before.
-    """
-
-    number: int
-    symbol: str
-    positions: tuple[int, ...]
-    attempt: int = 1
+_REASON_CHARACTERS = 500
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    """A batch with all that a worker needs to run it.
+    """A batch, and where a worker finds what it needs to run it.
 
     Attributes
     ----------
+    folder : Path
+        The run folder: its `run.json` has the job, and the parts are written there.
+    identity : str
+        Of the run, as `run.json` has it.
     market : Path
-        Where the market lies.
+        The folder of the symbol's market.
     fingerprint : str
         Of the market's data.
-    job : JobFile
-        Returns the plan that the batch's positions are in.
     tables : bool
-        Whether trades and equity are wanted, beside the metrics.
+        Whether trades and equity are kept, beside the metrics.
     """
 
     batch: Batch
+    folder: Path
+    identity: str
     market: Path
     fingerprint: str
-    job: JobFile
     tables: bool
 
     @property
@@ -76,76 +67,84 @@ class Task(Struct, frozen=True, kw_only=True):
         """The number of its batch."""
         return self.batch.number
 
+    @property
+    def job(self) -> JobFile:
+        """The job file of its run."""
+        return _job(self.folder, self.identity)
+
 
 class Result(Struct, frozen=True, kw_only=True):
-    """What a batch gave.
+    """What running a batch gives.
 
     Attributes
     ----------
-    jobs : tuple of str
-        The ids of the batch's jobs.
-    metrics : bytes
-        A float64 matrix, one row a job, by `engine.metrics.METRICS`; all NaN for a job that failed.
-    errors : dict of int to str
-        Index of each failed job in the batch, with its traceback.
     trades, equity : bytes
-        Parquet files; a batch without trades has one without rows. The first carries a `Footer`. Where the task
-        wanted no tables the first has no rows, and the second is no file: empty.
+        Parquet files; a batch without trades has one without rows. The first carries a `BatchMetadata`. Where the
+        task keeps no tables the first has no rows, and the second is empty bytes.
     seconds : float
     peak : int
-        Bytes of memory that the worker held at most during the batch.
+        The most memory that the worker held during the batch, in bytes.
     """
 
     number: int
-    jobs: tuple[str, ...]
-    metrics: bytes
-    errors: dict[int, str]
     trades: bytes
     equity: bytes
     seconds: float
     peak: int = 0
 
 
-class Footer(Struct, frozen=True, kw_only=True):
-    """What the file of a batch's trades says of the batch: enough to enter it in a ledger again, and no times."""
+Answer = Receipt | StorageError | str
+"""What a worker says of a batch: its receipt, that the disk refused, or in a short line why it cannot be run at all.
 
-    batch: Batch
-    jobs: tuple[str, ...]
-    metrics: bytes
-    errors: dict[int, str]
-    equity: str
+A pipe takes it in one piece, so that a worker killed while it answers leaves no half of it.
+"""
 
 
-def checksum(part: bytes) -> str:
-    """Return the SHA-256 of a part; nothing for one that is not stored."""
-    return sha256(part).hexdigest() if part else ""
+def run_task(task: Task) -> Answer:
+    """Run a batch and write its parts into the run folder."""
+    try:
+        return store_result(run_batch(task, task.job), task.folder)
+    except StorageError as error:
+        return error
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS]
 
 
-def run_batch(task: Task) -> Result:
-    """Run the jobs of a batch; an error in one is recorded and the others go on."""
+def store_result(result: Result, folder: Path) -> Receipt:
+    """Write the parts of a batch into a run folder under temporary names.
+
+    Raises
+    ------
+    StorageError
+        When the disk refuses.
+    """
+    store_parts(folder, result.number, result.trades, result.equity)
+    return Receipt(
+        number=result.number,
+        trades=checksum(result.trades),
+        equity=checksum(result.equity),
+        seconds=result.seconds,
+        peak=result.peak,
+    )
+
+
+def run_batch(task: Task, job: JobFile) -> Result:
+    """Run the jobs of a batch; an error in one is recorded, and the others go on."""
     started = time.perf_counter()
-    forget_peak()
-    plan = Plan(task.job)
+    reset_peak()
+    plan = Plan(job)
     specs = [plan[position] for position in task.batch.positions]
     jobs = tuple(spec.id(task.fingerprint) for spec in specs)
     market = _market(task.market)
     metrics, outcomes, errors = _each(specs, market) if task.tables else _together(specs, market)
     identified = [(jobs[index], outcome) for index, outcome in outcomes.items()]
-    equity = _parquet(equity_table(identified), {}) if task.tables else b""
-    trades = trades_table(identified)
-    footer = Footer(
-        batch=task.batch,
-        jobs=jobs,
-        metrics=metrics.tobytes(),
-        errors=errors,
-        equity=checksum(equity),
+    equity = equity_part(equity_table(identified)) if task.tables else b""
+    metadata = BatchMetadata(
+        batch=task.batch, jobs=jobs, metrics=metrics.tobytes(), errors=errors, equity=checksum(equity)
     )
     return Result(
         number=task.number,
-        jobs=jobs,
-        metrics=footer.metrics,
-        errors=errors,
-        trades=_parquet(trades, {_FOOTER: msgspec.json.encode(footer).decode()}),
+        trades=trades_part(trades_table(identified), metadata),
         equity=equity,
         seconds=time.perf_counter() - started,
         peak=peak_memory(),
@@ -160,7 +159,7 @@ def _together(specs: Sequence[JobSpec], market: Market) -> Ran:
     """Run jobs for their metrics alone."""
     try:
         return run_metrics(specs, market), {}, {}
-    except Exception as error:  # of one of them; which, is told when each is run alone
+    except Exception as error:  # which of them failed shows when each runs alone
         logger.debug("A batch of %s is run job by job: %s", market.symbol, error)
         metrics, _, errors = _each(specs, market)
         return metrics, {}, errors
@@ -181,26 +180,11 @@ def _each(specs: Sequence[JobSpec], market: Market) -> Ran:
     return metrics, outcomes, errors
 
 
-def footer_of(trades: bytes) -> Footer:
-    """Return what a file of trades says of its batch.
-
-    Raises
-    ------
-    ValueError
-        When it is not such a file.
-    """
-    try:
-        return msgspec.json.decode(pl.read_parquet_metadata(io.BytesIO(trades))[_FOOTER], type=Footer)
-    except (pl.exceptions.PolarsError, KeyError, msgspec.MsgspecError) as error:
-        raise ValueError(str(error)) from None
-
-
 @lru_cache(maxsize=4)
 def _market(folder: Path) -> Market:
     return open_market(folder)
 
 
-def _parquet(table: pl.DataFrame, metadata: dict[str, str]) -> bytes:
-    buffer = io.BytesIO()
-    table.write_parquet(buffer, compression="zstd", metadata=metadata)
-    return buffer.getvalue()
+@lru_cache(maxsize=4)
+def _job(folder: Path, identity: str) -> JobFile:  # a folder may hold one run after another
+    return RunFolder(folder).info().job

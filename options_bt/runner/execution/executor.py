@@ -1,4 +1,4 @@
-"""What an executor is: a place where batches run."""
+"""The contract of an executor: something that runs batches."""
 
 from __future__ import annotations
 
@@ -8,30 +8,45 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct, field
 
-from options_bt.runner.execution.batch import Result, Task
+from options_bt.errors import StorageError
+from options_bt.runner.execution.batch import Answer, Task
+from options_bt.runner.run_folder.parts import Receipt
 
 
 class Finished(NamedTuple):
-    """A task's result."""
+    """A batch that was run: its parts are in the run folder, under temporary names."""
 
-    result: Result
+    receipt: Receipt
 
 
 class Lost(NamedTuple):
-    """A task without a result: its worker is gone, or could not run it at all.
+    """A batch without results: its worker is gone, or could not run it at all.
 
     Attributes
     ----------
-    innocent : bool
-        Whether it is known that the task did not bring this about.
+    not_at_fault : bool
+        Whether the batch is known not to be the cause.
     """
 
     number: int
     reason: str
-    innocent: bool = False
+    not_at_fault: bool = False
 
 
-class Brought(Struct):
+def ended(number: int, answer: Answer) -> Finished | Lost:
+    """Return what a worker's answer means for its batch.
+
+    Raises
+    ------
+    StorageError
+        When the disk refused its parts.
+    """
+    if isinstance(answer, StorageError):
+        raise answer
+    return Finished(answer) if isinstance(answer, Receipt) else Lost(number, answer)
+
+
+class TransferStats(Struct):
     """How markets came to the hosts that lacked them, by host.
 
     Attributes
@@ -46,9 +61,9 @@ class Brought(Struct):
     size: Counter[str] = field(default_factory=Counter)
     stored: Counter[str] = field(default_factory=Counter)
 
-    def plus(self, other: Brought) -> Brought:
-        """Return these markets and others."""
-        return Brought(self.sent + other.sent, self.size + other.size, self.stored + other.stored)
+    def plus(self, other: TransferStats) -> TransferStats:
+        """Return these transfers and others."""
+        return TransferStats(self.sent + other.sent, self.size + other.size, self.stored + other.stored)
 
 
 class Scheduler(Struct, frozen=True, kw_only=True):
@@ -77,24 +92,24 @@ class Scheduler(Struct, frozen=True, kw_only=True):
 class Executor(Protocol):
     """Runs tasks, one in each slot.
 
-    The contract: at most `slots` tasks are submitted at a time; for each of them `wait` gives exactly one
+    The contract: at most `slots` tasks are submitted at a time; for each of them `wait` returns exactly one
     Finished or Lost, sooner or later, whatever becomes of its worker. A lost worker is replaced before its
-    slot is used again, and no other task is affected. No task is run again by the executor itself. After `close`
+    slot is used again, and no other task is affected. The executor runs no task a second time. After `close`
     no worker is left of those that the executor has started, and no task runs on any other.
     """
 
     @property
     def slots(self) -> int:
-        """How many tasks run at once; it changes in `wait` only, and where workers come and go it may be 0."""
+        """How many tasks run at once; it changes in `wait` only, and is 0 while a cluster has no workers."""
         ...
 
     @property
-    def place(self) -> str:
+    def description(self) -> str:
         """Where tasks run, as a phrase that follows "in"."""
         ...
 
     @property
-    def brought(self) -> Brought:
+    def transfers(self) -> TransferStats:
         """How markets came to other hosts so far."""
         ...
 
@@ -103,13 +118,19 @@ class Executor(Protocol):
         ...
 
     def wait(self, timeout: float) -> list[Finished | Lost]:
-        """Return what ended; an empty list after `timeout` seconds without anything, or when `slots` has changed."""
+        """Return what ended; an empty list after `timeout` seconds without anything, or when `slots` has changed.
+
+        Raises
+        ------
+        StorageError
+            When the disk refuses the parts of a batch.
+        """
         ...
 
     def kill(self, number: int) -> None:
-        """End the worker of a task; its Lost follows from `wait`."""
+        """Kill the worker of a task; its Lost follows from `wait`."""
         ...
 
     def close(self) -> None:
-        """End every worker at once."""
+        """Kill every worker at once."""
         ...

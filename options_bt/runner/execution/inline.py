@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 
-from options_bt.runner.execution.batch import Task, run_batch
-from options_bt.runner.execution.executor import Brought, Finished, Lost
+from options_bt.runner.execution.batch import Task, run_task
+from options_bt.runner.execution.executor import Finished, Lost, TransferStats, ended
 
 
 class Inline:
-    """Runs tasks where it is called; a job that never ends or kills the process cannot be stopped here."""
+    """Runs tasks in `wait`; a job that never ends or kills the process cannot be stopped here."""
 
-    slots, place = 1, "this process"
+    slots, description = 1, "this process"
 
     def __init__(self) -> None:
-        self.brought = Brought()
+        self.transfers = TransferStats()
         self._tasks: deque[Task] = deque()
 
     def submit(self, task: Task) -> None:
@@ -23,17 +23,11 @@ class Inline:
 
     def wait(self, timeout: float) -> list[Finished | Lost]:
         """Run what was submitted."""
-        return [_ended(self._tasks.popleft()) for _ in range(len(self._tasks))]
+        tasks = [self._tasks.popleft() for _ in range(len(self._tasks))]
+        return [ended(task.number, run_task(task)) for task in tasks]
 
     def kill(self, number: int) -> None:
-        """Do nothing: between two calls of `wait` no task runs."""
+        """Do nothing: no task runs between two calls of `wait`."""
 
     def close(self) -> None:
         """Do nothing: there is no worker."""
-
-
-def _ended(task: Task) -> Finished | Lost:
-    try:
-        return Finished(run_batch(task))
-    except Exception as error:
-        return Lost(task.number, f"{type(error).__name__}: {error}")

@@ -1,30 +1,29 @@
-"""The slots executor: a worker process for each batch in flight, each with a pipe of its own.
+"""The slots executor: a ProcessPoolExecutor of one worker for each batch that runs at the same time.
 
-A pool of N workers loses every batch when one worker dies; a slot loses only its own. The pipes are our own too:
-concurrent.futures keeps the writing end of its result queue open in this process, so that a worker killed in the
-middle of its result leaves it waiting for the rest for ever. Here the end of a worker is the end of its pipe.
+A pool of N workers fails every batch when one worker dies; a slot loses only its own. A worker killed in the middle of
+a large answer would leave the pool waiting for the rest: answers are receipts, which a pipe takes in one piece.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import connection
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for
+from multiprocessing.context import SpawnContext, SpawnProcess
+from signal import Signals
+from typing import Any
 
-from options_bt.runner.execution.batch import Result, Task, run_batch
-from options_bt.runner.execution.executor import Brought, Finished, Lost
-from options_bt.runner.execution.process_env import without_blas
-from options_bt.runner.signals import ignore_interrupts, interrupts_held
+from options_bt.engine.native import warm_up
+from options_bt.runner.execution.batch import Answer, Task, run_task
+from options_bt.runner.execution.executor import Finished, Lost, TransferStats, ended
+from options_bt.runner.execution.worker_process import ONE_THREAD, environment, initialize_worker
+from options_bt.runner.signals import hold_interrupts
 
-_THREADS = ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-ONE_THREAD = dict.fromkeys(_THREADS, "1")
-"""The variables that a worker process is started with: as many of them as there are cores fill these already."""
+_LOST_SECONDS = 2.0
+"""So long after its process is gone a batch without an answer is lost: submitting can miss that the pool breaks."""
+_EXIT_SECONDS = 5.0
 
 
 class Slots:
@@ -33,35 +32,50 @@ class Slots:
     Parameters
     ----------
     slots : int
+        The cap on workers.
+    run : callable
+        Runs a task in a worker.
+    load : callable
+        What a worker loads when it starts.
     """
 
-    def __init__(self, slots: int) -> None:
-        self.slots, self.place, self.brought = slots, f"{slots} worker processes", Brought()
-        self._free = [_Worker() for _ in range(slots)]
-        self._busy: dict[int, _Worker] = {}
+    def __init__(
+        self, slots: int, run: Callable[[Task], Answer] = run_task, load: Callable[[], object] = warm_up
+    ) -> None:
+        self.slots, self.description, self.transfers = slots, f"{slots} worker processes", TransferStats()
+        self._run, self._load = run, load
+        self._free = [_Slot(load) for _ in range(slots)]
+        self._busy: dict[int, _Slot] = {}
+
+    @property
+    def worker_ids(self) -> list[int]:
+        """The process id of each worker."""
+        return [slot.process.pid or 0 for slot in (*self._free, *self._busy.values())]
 
     def submit(self, task: Task) -> None:
         """Start a task in a free slot."""
-        worker = self._free.pop()
-        self._busy[task.number] = worker
-        worker.send(task)
+        slot = self._busy[task.number] = self._free.pop()
+        slot.submit(self._run, task)
 
     def wait(self, timeout: float) -> list[Finished | Lost]:
         """Return what ended within `timeout` seconds."""
-        numbers = {worker.pipe: number for number, worker in self._busy.items()}
-        ready = connection.wait(list(numbers), timeout)
-        return [self._ended(number) for pipe, number in numbers.items() if pipe in ready]
+        futures = [slot.future for slot in self._busy.values()]
+        if futures:
+            wait(futures, timeout, FIRST_COMPLETED)
+        else:
+            time.sleep(timeout)
+        return [self._ended(number) for number, slot in list(self._busy.items()) if slot.has_ended()]
 
     def _ended(self, number: int) -> Finished | Lost:
-        worker = self._busy.pop(number)
+        slot = self._busy.pop(number)
         try:
-            answer = worker.pipe.recv()
-        except (EOFError, OSError):
-            worker.close()
-            self._free.append(_Worker())
-            return Lost(number, worker.epitaph())
-        self._free.append(worker)
-        return Finished(answer) if isinstance(answer, Result) else Lost(number, str(answer))
+            answer = slot.future.result(0)
+        except (BrokenProcessPool, TimeoutError):
+            slot.close()
+            self._free.append(_Slot(self._load))
+            return Lost(number, slot.exit_reason(), not_at_fault=slot.was_broken)
+        self._free.append(slot)
+        return ended(number, answer)
 
     def kill(self, number: int) -> None:
         """Kill the worker of a task."""
@@ -69,71 +83,71 @@ class Slots:
 
     def close(self) -> None:
         """Kill every worker."""
-        for worker in [*self._free, *self._busy.values()]:
-            worker.close()
+        for slot in (*self._free, *self._busy.values()):
+            slot.close()
 
 
-class _Worker:
-    """One worker process, and our end of its pipe."""
+class _SpawnContext(SpawnContext):
+    """Spawns, since forking a process that runs polars' threads can deadlock, and keeps the process that it made.
 
-    def __init__(self) -> None:
-        # Forking a process that runs polars' threads can deadlock.
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
-        with _environment(ONE_THREAD), interrupts_held():
-            self.process.start()
-        theirs.close()  # so that the worker's end is the only one
+    `multiprocessing.active_children` would not have one that was killed as soon as it started.
+    """
 
-    def send(self, task: Task) -> None:
-        with suppress(BrokenPipeError):  # it is dead already, and its pipe says so
-            self.pipe.send(task)
+    process: SpawnProcess
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802  # a class there
+        self.process = SpawnProcess(*args, **kwargs)
+        return self.process
+
+
+class _Slot:
+    """One worker process, in a pool of its own.
+
+    Attributes
+    ----------
+    future : Future
+        Of the last task.
+    was_broken : bool
+        Whether the worker had died before that task reached it.
+    """
+
+    def __init__(self, load: Callable[[], object]) -> None:
+        context = _SpawnContext()
+        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=initialize_worker)
+        self.future: Future[Answer] = Future()
+        self.was_broken = False
+        self._gone_at = 0.0
+        with environment(ONE_THREAD), hold_interrupts():
+            self._pool.submit(load)  # the first submit starts the process
+        self.process = context.process
+
+    def submit(self, run: Callable[[Task], Answer], task: Task) -> None:
+        try:
+            self.future = self._pool.submit(run, task)
+        except BrokenProcessPool as error:
+            self.future, self.was_broken = Future(), True
+            self.future.set_exception(error)
+
+    def has_ended(self) -> bool:
+        """Return whether the task has ended, or never will since its process is gone."""
+        if self.future.done():
+            return True
+        if not wait_for([self.process.sentinel], 0):
+            return False
+        self._gone_at = self._gone_at or time.monotonic()
+        return time.monotonic() - self._gone_at > _LOST_SECONDS
 
     def close(self) -> None:
         self.process.kill()
-        self.process.join()
-        self.pipe.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        wait_for([self.process.sentinel], _EXIT_SECONDS)
 
-    def epitaph(self) -> str:
+    def exit_reason(self) -> str:
         """Return how a closed worker ended."""
-        code = self.process.exitcode
+        deadline = time.monotonic() + _EXIT_SECONDS
+        # The pool's thread may be reaping the process: then its exit code is there a moment later.
+        while (code := self.process.exitcode) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
         if code is None or code >= 0:
             return f"the worker process ended with exit code {code}"
-        return f"the worker process was killed by {signal.Signals(-code).name}"
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _work(pipe: Connection) -> None:
-    """Answer each task with its result, or with the reason why it could not be run."""
-    ignore_interrupts()
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
-    without_blas()
-    with suppress(EOFError, BrokenPipeError):  # the coordinator is gone
-        while True:
-            task = pipe.recv()
-            try:
-                answer: Result | str = run_batch(task)
-            except Exception as error:
-                answer = f"{type(error).__name__}: {error}"
-            pipe.send(answer)
-
-
-def _die_with(parent: BaseProcess) -> None:
-    with suppress(OSError):
-        connection.wait([parent.sentinel])
-    os._exit(1)
+        return f"the worker process was killed by {Signals(-code).name}"

@@ -21,6 +21,7 @@ from options_bt.data.sources.factory import redacted
 from options_bt.errors import RunFolderError, nearest
 from options_bt.job.schema import JobFile, decoded_job
 from options_bt.job.spec import SEMANTICS_VERSION
+from options_bt.runner.run_folder.parts import Table, part_path
 from options_bt.storage import storage_errors, write_atomically
 
 _NOT_OF_THE_RESULT = ("name", "quick", "objective", "run", "repeated")
@@ -104,9 +105,9 @@ class RunFolder:
         self.log = path / "log.jsonl"
         self._lock = FileLock(path / ".lock", timeout=_CLAIM_SECONDS)
 
-    def part(self, table: str, number: int) -> Path:
+    def part(self, table: Table, number: int) -> Path:
         """Return where the trades or the equity of a batch lie."""
-        return self.path / table / f"part-{number:08d}.parquet"
+        return part_path(self.path, table, number)
 
     def info(self) -> RunInfo:
         """Read `run.json`.

@@ -1,4 +1,4 @@
-"""How a run is going, as its coordinator tells it and as the ledger has it."""
+"""How a run is going, as its coordinator writes it down and as the ledger has it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 
-class Flight(Struct, frozen=True, kw_only=True):
-    """A batch in flight.
+class RunningBatch(Struct, frozen=True, kw_only=True):
+    """A batch that a worker is running.
 
     Attributes
     ----------
@@ -23,15 +23,15 @@ class Flight(Struct, frozen=True, kw_only=True):
     started: float
 
 
-class Live(Struct, frozen=True, kw_only=True):
-    """How a run is going, for those who look on.
+class Heartbeat(Struct, frozen=True, kw_only=True):
+    """How a run is going, for those who watch it.
 
     Attributes
     ----------
     started, updated : float
-        Seconds since 1970: when this go of the run began, and when this was written.
-    begun_with : int
-        Jobs that had ended before this go.
+        Seconds since 1970: when the run was started or resumed, and when this was written.
+    ended_before : int
+        Jobs that had ended before that start.
     retried : int
         Batches whose worker died, and whose jobs were run again.
     held, free : int
@@ -41,30 +41,30 @@ class Live(Struct, frozen=True, kw_only=True):
     pid: int
     started: float
     updated: float
-    begun_with: int
+    ended_before: int
     workers: int
     retried: int
     held: int
     free: int
-    flights: tuple[Flight, ...]
+    running: tuple[RunningBatch, ...]
 
 
-class Standing(NamedTuple):
-    """How a run stands at one moment, as its ledger has it.
+class LedgerState(NamedTuple):
+    """What a ledger says of a run at one moment.
 
     Attributes
     ----------
-    live : Live or None
-        What the run told last, less the batches that have ended since; None before it told anything.
+    heartbeat : Heartbeat or None
+        The last one, less the batches that have ended since; None before the first.
     symbols : dict of int to (done, failed)
-        By the place of the symbol in the job; without those of which no job has ended.
+        By the index of the symbol in the job; without those of which no job has ended.
     peak : int
-        Bytes that a worker held at most during a batch.
+        The most memory that a worker held during a batch, in bytes.
     last : float
         Seconds since 1970: when the last batch ended; 0 before any has.
     """
 
-    live: Live | None
+    heartbeat: Heartbeat | None
     symbols: dict[int, tuple[int, int]]
     peak: int
     last: float

@@ -18,8 +18,8 @@ from options_bt.engine.metrics import METRICS
 from options_bt.errors import RunFolderError, StorageError
 from options_bt.job.planner import Plan
 from options_bt.job.spec import JobSpec
-from options_bt.runner.execution.batch import Batch, Result, checksum
-from options_bt.runner.run_folder.heartbeat import Live, Standing
+from options_bt.runner.run_folder.heartbeat import Heartbeat, LedgerState
+from options_bt.runner.run_folder.parts import BatchMetadata, Receipt
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS batch (
     finished REAL NOT NULL, peak INTEGER NOT NULL,
     trades TEXT NOT NULL, equity TEXT NOT NULL  -- SHA-256 of the parts; equity is empty where no tables are kept
 );
-CREATE TABLE IF NOT EXISTS live (one INTEGER PRIMARY KEY CHECK (one = 1), value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS job (
     position INTEGER PRIMARY KEY,  -- in the plan of run.json, which gives the spec
     id TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL, batch INTEGER,
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS job (
 );
 """
 _KEPT = "job JOIN batch ON job.batch = batch.number AND job.state = 'done' AND batch.equity != ''"
-_FORMAT = 3
+_FORMAT = 4
 CHUNK = 10_000
 """Jobs whose rows are in memory at once."""
 _REBUILD = "`options-bt run` with its job file rebuilds it"
@@ -53,7 +53,7 @@ class Failure(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A batch that stands in the ledger, with the SHA-256 of each of its files; no equity where no tables are kept."""
+    """A batch of the ledger with the SHA-256 of each of its files; `equity` is empty where no tables are kept."""
 
     number: int
     trades: str
@@ -61,23 +61,23 @@ class Part(NamedTuple):
 
 
 class DamagedLedgerError(RunFolderError):
-    """The file is no ledger, or not a whole one."""
+    """The file is not a whole ledger."""
 
 
 class BusyLedgerError(RunFolderError):
-    """Another process has the ledger for itself, for a moment."""
+    """Another process has locked the ledger for a moment."""
 
 
 class Ledger:
     """The ledger of a run folder.
 
-    A job stands in it once it is done or failed; done means that what is kept of its trades and equity is on the disk.
+    A job is entered once it is done or failed; done means that what is kept of its trades and equity is on the disk.
 
     Parameters
     ----------
     path : Path
     read_only : bool
-        For looking on while a run writes.
+        To read while a run writes.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -97,7 +97,7 @@ class Ledger:
         except sqlite3.DatabaseError as error:
             raise self._fault(error) from None
         if found != _FORMAT:
-            raise RunFolderError(f"{path} was written by another version of options-bt; begin anew with --fresh")
+            raise RunFolderError(f"{path} was written by another version of options-bt; use --fresh to start over")
 
     def close(self) -> None:
         """Close the file, and leave nothing beside it that a reader would need to write."""
@@ -106,17 +106,17 @@ class Ledger:
             try:
                 self._connection.execute("PRAGMA journal_mode=DELETE")
                 break
-            except sqlite3.OperationalError:  # somebody else looks on, for which SQLite does not wait here
+            except sqlite3.OperationalError:  # another process is reading, for which SQLite does not wait here
                 time.sleep(0.02)
         self._connection.close()
 
     def _fault(self, error: sqlite3.DatabaseError) -> RunFolderError:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return BusyLedgerError(f"{self._path} is locked by another process; ask again in a moment")
+            return BusyLedgerError(f"{self._path} is locked by another process; try again in a moment")
         return DamagedLedgerError(f"{self._path}: {error}; {_REBUILD}")
 
     def done(self, size: int) -> NDArray[np.bool_]:
-        """Return for each position of a plan of that size whether its job stands in the ledger."""
+        """Return for each position of a plan of that size whether its job is in the ledger."""
         return self._mask(size, "job")
 
     def kept(self, size: int) -> NDArray[np.bool_]:
@@ -145,11 +145,11 @@ class Ledger:
             return False
 
     def batches(self) -> list[int]:
-        """Return the numbers of the batches whose parts count."""
+        """Return the numbers of the batches in the ledger."""
         return [part.number for part in self.parts()]
 
-    def places(self, jobs: Sequence[str] | None = None) -> list[tuple[str, str, int | None]]:
-        """Return id, state and batch of these jobs or of all, in the order of the plan; no batch without tables."""
+    def job_batches(self, jobs: Sequence[str] | None = None) -> list[tuple[str, str, int | None]]:
+        """Return id, state and batch of these jobs or of all, in plan order; the batch is None without tables."""
         kept = "CASE WHEN state = 'done' AND equity != '' THEN number END"
         query = f"SELECT id, state, {kept} FROM job LEFT JOIN batch ON job.batch = batch.number"
         if jobs is None:
@@ -162,38 +162,38 @@ class Ledger:
         return self._rows(query, _listed(jobs))
 
     def parts(self) -> list[Part]:
-        """Return the batches whose parts count."""
+        """Return the batches in the ledger, with the checksums of their parts."""
         return [
             Part(*row) for row in self._connection.execute("SELECT number, trades, equity FROM batch ORDER BY number")
         ]
 
-    def forget(self, batch: int) -> None:
-        """Take a batch and its jobs out, so that they are run again."""
+    def delete(self, batch: int) -> None:
+        """Delete a batch and its jobs, so that they run again."""
         with self._connection:
             self._connection.execute("DELETE FROM job WHERE batch = ?", (batch,))
             self._connection.execute("DELETE FROM batch WHERE number = ?", (batch,))
 
-    def forget_jobs(self, positions: Iterable[int]) -> None:
-        """Take these jobs out."""
+    def delete_jobs(self, positions: Iterable[int]) -> None:
+        """Delete these jobs, so that they run again."""
         with self._connection:
             self._connection.executemany("DELETE FROM job WHERE position = ?", ((position,) for position in positions))
 
-    def forget_failed(self) -> int:
-        """Take the jobs that failed out, so that they are run again; return how many there were."""
+    def delete_failed(self) -> int:
+        """Delete the jobs that failed, so that they run again; return how many there were."""
         with self._connection:
             return self._connection.execute("DELETE FROM job WHERE state = 'failed'").rowcount
 
-    def tell(self, live: Live) -> None:
+    def write_heartbeat(self, heartbeat: Heartbeat) -> None:
         """Write down how the run is going."""
-        self._write([], None, live)
+        self._write([], None, heartbeat)
 
-    def live(self) -> Live | None:
-        """Return what was written last of how the run is going."""
-        rows = self._rows("SELECT value FROM live")
-        return msgspec.json.decode(rows[0][0], type=Live) if rows else None
+    def heartbeat(self) -> Heartbeat | None:
+        """Return the last heartbeat; None before the first."""
+        rows = self._rows("SELECT value FROM heartbeat")
+        return msgspec.json.decode(rows[0][0], type=Heartbeat) if rows else None
 
-    def standing(self, per_symbol: int) -> Standing:
-        """Return how the run stands, all of it as of one moment, where each symbol has so many jobs in the plan.
+    def state(self, per_symbol: int) -> LedgerState:
+        """Return how the run is going at this moment, where the plan has `per_symbol` jobs of each symbol.
 
         Raises
         ------
@@ -203,15 +203,16 @@ class Ledger:
         query = "SELECT position / ?, SUM(state = 'done'), SUM(state = 'failed') FROM job GROUP BY 1"
         with self._connection:
             self._connection.execute("BEGIN")
-            symbols = {place: (done, failed) for place, done, failed in self._rows(query, per_symbol)}
+            symbols = {index: (done, failed) for index, done, failed in self._rows(query, per_symbol)}
             ((peak, last),) = self._rows("SELECT COALESCE(MAX(peak), 0), COALESCE(MAX(finished), 0) FROM batch")
-            live, ended = self.live(), {number for (number,) in self._rows("SELECT number FROM batch")}
-        if live is not None:
-            live = structs.replace(live, flights=tuple(flight for flight in live.flights if flight.number not in ended))
-        return Standing(live, symbols, int(peak), float(last))
+            heartbeat, ended = self.heartbeat(), {number for (number,) in self._rows("SELECT number FROM batch")}
+        if heartbeat is not None:
+            running = tuple(batch for batch in heartbeat.running if batch.number not in ended)
+            heartbeat = structs.replace(heartbeat, running=running)
+        return LedgerState(heartbeat, symbols, int(peak), float(last))
 
-    def record(self, batch: Batch, result: Result, plan: Plan, live: Live | None = None) -> None:
-        """Enter the jobs of a finished batch of a plan, whose parts have to be on the disk, and how the run is going.
+    def record(self, receipt: Receipt, metadata: BatchMetadata, plan: Plan, heartbeat: Heartbeat | None = None) -> None:
+        """Enter the jobs of a finished batch, whose parts have to be on the disk, and how the run is going.
 
         Raises
         ------
@@ -220,45 +221,47 @@ class Ledger:
         """
         now = time.time()
         width = 8 * len(METRICS)
+        batch, errors = metadata.batch, metadata.errors
         rows = [
             (
                 position,
                 job,
-                "failed" if index in result.errors else "done",
+                "failed" if index in errors else "done",
                 batch.attempt,
                 batch.number,
                 now,
-                msgspec.json.encode(plan[position]).decode() if index in result.errors else None,
-                result.errors.get(index),
-                result.metrics[index * width : (index + 1) * width],
+                msgspec.json.encode(plan[position]).decode() if index in errors else None,
+                errors.get(index),
+                metadata.metrics[index * width : (index + 1) * width],
             )
-            for index, (position, job) in enumerate(zip(batch.positions, result.jobs, strict=True))
+            for index, (position, job) in enumerate(zip(batch.positions, metadata.jobs, strict=True))
         ]
-        checksums = map(checksum, (result.trades, result.equity))
-        self._write(rows, (batch.number, batch.symbol, len(rows), result.seconds, now, result.peak, *checksums), live)
+        measured = receipt.seconds, now, receipt.peak
+        parts = receipt.trades, receipt.equity
+        self._write(rows, (batch.number, batch.symbol, len(rows), *measured, *parts), heartbeat)
 
     def quarantine(self, position: int, job: str, spec: JobSpec, attempts: int, reason: str) -> None:
-        """Enter a job whose worker died too often."""
+        """Enter a job whose worker died too often as failed."""
         encoded = msgspec.json.encode(spec).decode()
         nothing = np.full(len(METRICS), np.nan).tobytes()
         self._write([(position, job, "failed", attempts, None, time.time(), encoded, reason, nothing)], None)
 
     def _write(
-        self, jobs: Sequence[tuple[object, ...]], batch: tuple[object, ...] | None, live: Live | None = None
+        self, jobs: Sequence[tuple[object, ...]], batch: tuple[object, ...] | None, heartbeat: Heartbeat | None = None
     ) -> None:
         try:
             with self._connection:
                 if batch is not None:
                     self._connection.execute("INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?)", batch)
-                if live is not None:
-                    encoded = msgspec.json.encode(live).decode()
-                    self._connection.execute("INSERT OR REPLACE INTO live VALUES (1, ?)", (encoded,))
+                if heartbeat is not None:
+                    encoded = msgspec.json.encode(heartbeat).decode()
+                    self._connection.execute("INSERT OR REPLACE INTO heartbeat VALUES (1, ?)", (encoded,))
                 self._connection.executemany("INSERT INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", jobs)
         except sqlite3.OperationalError as error:
-            raise StorageError(f"{self._path}: {error}; free some space, then run again to go on") from None
+            raise StorageError(f"{self._path}: {error}; free some space, then run the same command to resume") from None
 
     def failures(self, first: int | None = None) -> list[Failure]:
-        """Return the jobs that failed, or so many of them, in the order of the plan."""
+        """Return the jobs that failed, or the first so many, in plan order."""
         query = "SELECT position, id, attempts, spec, error FROM job WHERE state = 'failed' ORDER BY position LIMIT ?"
         return [Failure(*row) for row in self._rows(query, -1 if first is None else first)]
 

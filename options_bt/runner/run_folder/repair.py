@@ -1,4 +1,4 @@
-"""Opening the ledger of a run that goes on: what is damaged is named, and made again from what is whole."""
+"""Opening the ledger of a run that is resumed: damage is named, and repaired from what is whole."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import logging
 from pathlib import Path
 
 from options_bt.job.planner import Plan
-from options_bt.runner.execution.batch import Footer, Result, checksum, footer_of
 from options_bt.runner.run_folder.folder import RunFolder
 from options_bt.runner.run_folder.ledger import DamagedLedgerError, Ledger, Part
+from options_bt.runner.run_folder.parts import TABLES, Receipt, batch_metadata, checksum
 from options_bt.storage import storage_errors
 
 logger = logging.getLogger(__name__)
 
 
 def whole_ledger(folder: RunFolder) -> Ledger | None:
-    """Return the ledger of a run, open for reading; None when it or a part that it names is damaged."""
+    """Return the ledger of a run, open for reading; None when the ledger or one of its parts is damaged."""
     try:
         ledger = Ledger(folder.ledger, read_only=True)
     except DamagedLedgerError:
@@ -27,10 +27,10 @@ def whole_ledger(folder: RunFolder) -> Ledger | None:
 
 
 def repaired_ledger(folder: RunFolder, plan: Plan) -> Ledger:
-    """Return the ledger of a run, open for writing, that names whole parts alone.
+    """Return the ledger of a run, open for writing, with batches whose parts are whole.
 
-    A damaged ledger is set aside and rebuilt from what the parts say of their batches; the jobs of a damaged part are
-    taken out of the ledger, so that they run again. Either is logged as a warning.
+    A damaged ledger is set aside and rebuilt from the metadata of the parts; the jobs of a damaged part are deleted
+    from the ledger, so that they run again. Either is logged as a warning.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def repaired_ledger(folder: RunFolder, plan: Plan) -> Ledger:
     for part in ledger.parts():
         if fault := _fault(folder, part):
             logger.warning("%s; the jobs of batch %d run again", fault, part.number)
-            ledger.forget(part.number)
+            ledger.delete(part.number)
             folder.results.unlink(missing_ok=True)
     _remove_orphans(folder, ledger)
     return ledger
@@ -76,32 +76,23 @@ def _entered(folder: RunFolder, plan: Plan, ledger: Ledger, path: Path) -> bool:
     """Enter a batch from its parts; return whether they are whole."""
     try:
         trades = path.read_bytes()
-        footer = footer_of(trades)
-        equity = folder.part("equity", footer.batch.number).read_bytes() if footer.equity else b""
+        metadata = batch_metadata(trades)
+        equity = folder.part("equity", metadata.batch.number).read_bytes() if metadata.equity else b""
     except (OSError, ValueError):
         return False
-    if checksum(equity) != footer.equity or not all(p < len(plan) for p in footer.batch.positions):
+    positions = metadata.batch.positions
+    if checksum(equity) != metadata.equity or not all(position < len(plan) for position in positions):
         return False
-    ledger.forget_jobs(footer.batch.positions)  # of an earlier batch, in which they failed or kept no tables
-    ledger.record(footer.batch, _result(footer, trades, equity), plan)
+    ledger.delete_jobs(positions)  # of an earlier batch, in which they failed or kept no tables
+    receipt = Receipt(number=metadata.batch.number, trades=checksum(trades), equity=metadata.equity, seconds=0.0)
+    ledger.record(receipt, metadata, plan)
     return True
-
-
-def _result(footer: Footer, trades: bytes, equity: bytes) -> Result:
-    return Result(
-        number=footer.batch.number,
-        jobs=footer.jobs,
-        metrics=footer.metrics,
-        errors=footer.errors,
-        trades=trades,
-        equity=equity,
-        seconds=0.0,
-    )
 
 
 def _fault(folder: RunFolder, part: Part) -> str:
     """Return what is wrong with the files of a batch; nothing when they are as they were written."""
-    for table, as_written in (("trades", part.trades), ("equity", part.equity)):
+    for table in TABLES:
+        as_written: str = getattr(part, table)
         path = folder.part(table, part.number)
         try:
             if as_written and checksum(path.read_bytes()) != as_written:
@@ -115,7 +106,7 @@ def _remove_orphans(folder: RunFolder, ledger: Ledger) -> None:
     """Delete the parts of batches that were never entered: their jobs run again."""
     entered = set(ledger.batches())
     with storage_errors(folder.path):
-        for table in ("trades", "equity"):
+        for table in TABLES:
             for path in (folder.path / table).glob("*part-*"):
                 if path.suffix == ".tmp" or int(path.stem.rpartition("-")[2]) not in entered:
                     path.unlink()

@@ -1,4 +1,4 @@
-"""The runs below a folder."""
+"""The list of the runs below a folder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _LISTED = {
     "done": pl.Int64,
     "failed": pl.Int64,
     "symbols": pl.String,
-    "begun": pl.String,
+    "started": pl.String,
     "bytes": pl.Int64,
     "problem": pl.String,
 }
 
 
 def run_folders(runs: Path) -> list[RunFolder]:
-    """Return the folders of all runs, also those that were set aside; the one that was written to last comes first."""
+    """Return the folders of all runs, also those that were set aside; the one that was updated last comes first."""
     try:
         folders = [RunFolder(path) for path in runs.iterdir() if path.is_dir()]
     except FileNotFoundError:
@@ -34,17 +34,17 @@ def run_folders(runs: Path) -> list[RunFolder]:
         raise RunFolderError(
             f"{runs} cannot be read: {error.strerror}; name the folder of the runs with --runs"
         ) from None
-    return sorted(filter(_is_run, folders), key=_touched, reverse=True)
+    return sorted(filter(_is_run, folders), key=_modified, reverse=True)
 
 
 def _is_run(folder: RunFolder) -> bool:
     try:
         return folder.exists() or folder.in_use()
-    except OSError:  # whatever it is, it is listed with what is wrong with it
+    except OSError:  # it is listed, with what is wrong with it
         return True
 
 
-def _touched(folder: RunFolder) -> float:
+def _modified(folder: RunFolder) -> float:
     times = [0.0]
     for path in (folder.path, folder.info_file, folder.ledger, folder.ledger.with_name(f"{folder.ledger.name}-wal")):
         with suppress(OSError):
@@ -53,7 +53,7 @@ def _touched(folder: RunFolder) -> float:
 
 
 def latest_run(runs: Path) -> RunFolder:
-    """Return the run that was begun or updated last.
+    """Return the run that was started or updated last.
 
     Raises
     ------
@@ -62,17 +62,17 @@ def latest_run(runs: Path) -> RunFolder:
     """
     found = run_folders(runs)
     if not found:
-        raise RunFolderError(f"{runs} holds no runs; begin one with `options-bt run`, or name their folder with --runs")
+        raise RunFolderError(f"{runs} holds no runs; start one with `options-bt run`, or name their folder with --runs")
     return found[0]
 
 
 def listed_runs(runs: Path) -> pl.DataFrame:
-    """Return one row a run folder, the one that was written to last first.
+    """Return one row a run folder, the one that was updated last first.
 
     Returns
     -------
     polars.DataFrame
-        ``run, state, total, done, failed, symbols, begun, bytes``; and ``problem`` where a folder cannot be read.
+        ``run, state, total, done, failed, symbols, started, bytes``; and ``problem`` where a folder cannot be read.
 
     Raises
     ------
@@ -91,8 +91,8 @@ def _row(folder: RunFolder) -> tuple[object, ...]:
         return name, "unreadable", None, None, None, None, None, size, str(error)
     names = status.symbols["symbol"].to_list()
     symbols = ", ".join(names if len(names) < 5 else [*names[:3], f"... {names[-1]}"])
-    begun = f"{status.begun.astimezone():%Y-%m-%d %H:%M}" if status.begun else None
-    return name, status.state, status.total, status.done, status.failed, symbols, begun, size, None
+    started = f"{status.created.astimezone():%Y-%m-%d %H:%M}" if status.created else None
+    return name, status.state, status.total, status.done, status.failed, symbols, started, size, None
 
 
 def _size(path: Path) -> int:

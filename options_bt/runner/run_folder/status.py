@@ -1,4 +1,4 @@
-"""How a run stands, seen from outside: read from its folder alone, without a trace."""
+"""The status of a run, read from its folder alone, without disturbing it."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from options_bt.errors import RunFolderError
 from options_bt.job.planner import Plan
 from options_bt.runner.preflight.estimate import duration
 from options_bt.runner.run_folder.folder import RunFolder
-from options_bt.runner.run_folder.heartbeat import Live, Standing
+from options_bt.runner.run_folder.heartbeat import Heartbeat, LedgerState
 from options_bt.runner.run_folder.ledger import BusyLedgerError, Ledger
 
 State = Literal["preparing", "running", "finished", "stopped", "died"]
-_NEWS = {
-    "preparing": "preparing, its data is brought and checked",
-    "stopped": "stopped, goes on with its `options-bt run` command",
-    "died": "died, goes on with its `options-bt run` command",
+_DETAILS = {
+    "preparing": "preparing: pulling and checking its data",
+    "stopped": "stopped; its `options-bt run` command resumes it",
+    "died": "died; its `options-bt run` command resumes it",
 }
 _SYMBOLS = {"symbol": pl.String, "total": pl.Int64, "done": pl.Int64, "failed": pl.Int64}
-_FLIGHTS = {"batch": pl.Int64, "symbol": pl.String, "jobs": pl.Int64, "attempt": pl.Int64, "seconds": pl.Int64}
+_RUNNING = {"batch": pl.Int64, "symbol": pl.String, "jobs": pl.Int64, "attempt": pl.Int64, "seconds": pl.Int64}
 
 
 class Status(NamedTuple):
-    """How a run stands.
+    """The status of a run.
 
     Attributes
     ----------
     state : 'preparing', 'running', 'finished', 'stopped' or 'died'
         Died when its process ended without closing the ledger.
-    begun : datetime or None
-        When the run was begun; None before it has a `run.json`.
+    created : datetime or None
+        When the run was first started; None before it has a `run.json`.
     symbols : polars.DataFrame
         ``symbol, total, done, failed`` in the order of the job: numbers of jobs.
-    live : Live or None
-        What its last go told last; None before that told anything.
+    heartbeat : Heartbeat or None
+        The last one; None before the first.
     peak : int
-        Bytes that a worker held at most during a batch.
+        The most memory that a worker held during a batch, in bytes.
     at : float
-        Seconds since 1970: now while it runs, else when it was heard of last.
+        Seconds since 1970: now while it runs, else the last sign of life.
     """
 
     path: Path
     state: State
-    begun: datetime | None = None
+    created: datetime | None = None
     symbols: pl.DataFrame = pl.DataFrame(schema=_SYMBOLS)
-    live: Live | None = None
+    heartbeat: Heartbeat | None = None
     peak: int = 0
     at: float = 0.0
 
     @property
-    def going(self) -> bool:
-        """Whether a process is at it."""
+    def active(self) -> bool:
+        """Whether a process is running it."""
         return self.state in ("preparing", "running")
 
     @property
@@ -78,26 +78,26 @@ class Status(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Jobs that ended in a second of the last go; 0 before any has."""
-        if self.live is None or self.at <= self.live.started:
+        """Jobs that ended in a second since the run was last started; 0 before any has."""
+        if self.heartbeat is None or self.at <= self.heartbeat.started:
             return 0.0
-        return max(0, self.done + self.failed - self.live.begun_with) / (self.at - self.live.started)
+        return max(0, self.done + self.failed - self.heartbeat.ended_before) / (self.at - self.heartbeat.started)
 
     @property
-    def flights(self) -> pl.DataFrame:
-        """``batch, symbol, jobs, attempt, seconds`` of what is in flight, or was when the run died; oldest first."""
-        found = self.live.flights if self.live and self.state in ("running", "died") else ()
+    def running(self) -> pl.DataFrame:
+        """``batch, symbol, jobs, attempt, seconds`` of the batches that run, or ran when the run died; oldest first."""
+        found = self.heartbeat.running if self.heartbeat and self.state in ("running", "died") else ()
         rows = [(one.number, one.symbol, one.jobs, one.attempt, round(self.at - one.started)) for one in found]
-        return pl.DataFrame(sorted(rows), schema=_FLIGHTS, orient="row")
+        return pl.DataFrame(sorted(rows), schema=_RUNNING, orient="row")
 
 
 def read_status(folder: RunFolder) -> Status:
-    """Look how a run stands; the run does not notice.
+    """Return the status of a run; the run does not notice.
 
     Raises
     ------
     RunFolderError
-        When the folder is no run, or cannot be read.
+        When the folder is not a run, or cannot be read.
     """
     try:
         claimed = folder.in_use()
@@ -105,68 +105,68 @@ def read_status(folder: RunFolder) -> Status:
             return Status(folder.path, "preparing")
         info = folder.info()
         plan = Plan(info.job)
-        standing = _standing(folder, plan)
+        ledger = _ledger_state(folder, plan)
     except OSError as error:
         raise RunFolderError(f"{folder.path} cannot be read: {error.strerror}; check its permissions") from None
-    ended = [standing.symbols.get(place, (0, 0)) for place in range(len(info.job.symbols))]
+    ended = [ledger.symbols.get(index, (0, 0)) for index in range(len(info.job.symbols))]
     rows = [(symbol, plan.per_symbol, *counts) for symbol, counts in zip(info.job.symbols, ended, strict=True)]
     symbols = pl.DataFrame(rows, schema=_SYMBOLS, orient="row")
-    state = _state(folder, claimed, standing.live, left=len(plan) - sum(map(sum, ended)))
-    live = None if state == "preparing" else standing.live
-    heard = max(standing.last, live.updated if live else 0.0)
-    at = time.time() if state == "running" else heard
-    return Status(folder.path, state, info.created, symbols, live, standing.peak, at)
+    state = _state(folder, claimed, ledger.heartbeat, left=len(plan) - sum(map(sum, ended)))
+    heartbeat = None if state == "preparing" else ledger.heartbeat
+    last = max(ledger.last, heartbeat.updated if heartbeat else 0.0)
+    at = time.time() if state == "running" else last
+    return Status(folder.path, state, info.created, symbols, heartbeat, ledger.peak, at)
 
 
-def _standing(folder: RunFolder, plan: Plan) -> Standing:
+def _ledger_state(folder: RunFolder, plan: Plan) -> LedgerState:
     if not folder.ledger.is_file() or not folder.ledger.stat().st_size:
-        return Standing(None, {}, 0, 0.0)
+        return LedgerState(None, {}, 0, 0.0)
     ledger = Ledger(folder.ledger, read_only=True)
     try:
-        return ledger.standing(plan.per_symbol)
+        return ledger.state(plan.per_symbol)
     finally:
         ledger.close()
 
 
-def _state(folder: RunFolder, claimed: bool, live: Live | None, left: int) -> State:
+def _state(folder: RunFolder, claimed: bool, heartbeat: Heartbeat | None, left: int) -> State:
     if not left and folder.results.is_file():
         return "finished"
     if claimed:
-        return "running" if live is not None and _lives(live) else "preparing"
+        return "running" if heartbeat is not None and _is_alive(heartbeat) else "preparing"
     return "died" if folder.ledger.with_name(f"{folder.ledger.name}-wal").exists() else "stopped"
 
 
-def _lives(live: Live) -> bool:
-    """Return whether the process that told this lives, and not another that has its number now."""
+def _is_alive(heartbeat: Heartbeat) -> bool:
+    """Return whether the process of a heartbeat lives, and not another that has its number now."""
     try:
-        return psutil.Process(live.pid).create_time() <= live.updated
+        return psutil.Process(heartbeat.pid).create_time() <= heartbeat.updated
     except psutil.Error:
         return False
 
 
-def looks(folder: RunFolder) -> Iterator[Status]:
-    """Look how a run stands about every second, until it has ended.
+def watched(folder: RunFolder) -> Iterator[Status]:
+    """Yield the status of a run about every second, until it has ended.
 
     Raises
     ------
     RunFolderError
-        When the folder is no run, or cannot be read.
+        When the folder is not a run, or cannot be read.
     """
     while True:
         began = time.monotonic()
-        with suppress(BusyLedgerError):  # the next look will tell
+        with suppress(BusyLedgerError):  # it can be read a second later
             status = read_status(folder)
             yield status
-            if not status.going:
+            if not status.active:
                 return
-        # A look at a very large ledger takes a while: it gets a fifth of a core at most.
+        # Reading a very large ledger takes a while: that gets a fifth of a core at most.
         time.sleep(max(1.0, 4 * (time.monotonic() - began)))
 
 
-def headline(status: Status) -> str:
+def status_line(status: Status) -> str:
     """Return a run in one line: name, state, and how many jobs are done and failed."""
-    running = f"running (process {status.live.pid})" if status.live else ""
-    state = running if status.state == "running" else _NEWS.get(status.state, status.state)
+    running = f"running (process {status.heartbeat.pid})" if status.heartbeat else ""
+    state = running if status.state == "running" else _DETAILS.get(status.state, status.state)
     if not status.total:
         return f"{status.path.name}: {state}"
     share = (status.done + status.failed) / status.total
@@ -176,7 +176,7 @@ def headline(status: Status) -> str:
 
 
 def speed(status: Status) -> str:
-    """Return the rate of the last go, and while it runs the time left; nothing before a job has ended."""
+    """Return jobs per second since the last start, and while it runs the time left; nothing before a job has ended."""
     if not status.rate:
         return ""
     left = (status.total - status.done - status.failed) / status.rate
@@ -184,19 +184,19 @@ def speed(status: Status) -> str:
 
 
 def details(status: Status) -> str:
-    """Return what is known of a run but its tables, as lines of text."""
-    lines, live = [headline(status), f"  folder    {status.path}"], status.live
-    if status.begun:
-        lines.append(f"  begun     {_clock(status.begun.timestamp())}")
-    if live is not None:
-        went_on = f"  went on   {_clock(live.started)}, after {live.begun_with:,} jobs"
-        held = f"{live.held / 1e6:,.0f} MB held, {live.free / 1e6:,.0f} MB free, " if status.state == "running" else ""
+    """Return all of a status but its tables, as lines of text."""
+    lines, heartbeat = [status_line(status), f"  folder    {status.path}"], status.heartbeat
+    if status.created:
+        lines.append(f"  started   {_clock(status.created.timestamp())}")
+    if heartbeat is not None:
+        resumed = f"  resumed   {_clock(heartbeat.started)}, after {heartbeat.ended_before:,} jobs"
+        memory = f"{heartbeat.held / 1e6:,.0f} MB held, {heartbeat.free / 1e6:,.0f} MB free, "
         lines += [
-            *([went_on] if live.begun_with else []),
-            f"  heard of  {_clock(live.updated if status.going else status.at)}",
+            *([resumed] if heartbeat.ended_before else []),
+            f"  updated   {_clock(heartbeat.updated if status.active else status.at)}",
             f"  speed     {speed(status) or 'no job has ended yet'}",
-            f"  workers   {live.workers}; batches retried: {live.retried}",
-            f"  memory    {held}{status.peak / 1e6:,.0f} MB at most in a batch",
+            f"  workers   {heartbeat.workers}; batches retried: {heartbeat.retried}",
+            f"  memory    {memory if status.state == 'running' else ''}{status.peak / 1e6:,.0f} MB at most in a batch",
         ]
     return "\n".join(lines) + "\n"
 

@@ -17,20 +17,31 @@ from options_bt.errors import InputError
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.runner.cluster.executor import Dask
-from options_bt.runner.execution.batch import Batch, Task
+from options_bt.runner.execution.batch import Task
 from options_bt.runner.execution.executor import Finished, Lost
+from options_bt.runner.run_folder.folder import RunFolder, run_info
+from options_bt.runner.run_folder.parts import Batch
 from tests.runner.test_executors import until_whole
 
 
 @pytest.fixture
-def task(cache: Path, job: JobFile) -> Task:
+def task(cache: Path, job: JobFile, tmp_path: Path) -> Task:
     source = open_source("demo")
     store, plan = Cache(cache, source.name), Plan(job)
     pull(source, store, ["SPY"], plan.years, lambda symbol_years, rows, what: None)
     market = prepared(store, "SPY", plan.years)
     positions = tuple(position for position, spec in enumerate(plan) if spec.symbol == "SPY")
     batch = Batch(number=1, symbol="SPY", positions=positions)
-    return Task(batch=batch, market=market.folder, fingerprint=market.fingerprint, job=job, tables=False)
+    folder, info = RunFolder(tmp_path / "run"), run_info(job, "demo: simulated", "1", {})
+    folder.create(info)
+    return Task(
+        batch=batch,
+        folder=folder.path,
+        identity=info.identity,
+        market=market.folder,
+        fingerprint=market.fingerprint,
+        tables=False,
+    )
 
 
 def until_one(executor: Dask) -> Finished | Lost:
@@ -46,8 +57,8 @@ def test_a_market_that_the_workers_lack_is_sent_once(task: Task, tmp_path: Path)
         for number in (1, 2):
             executor.submit(task)
             assert isinstance(until_one(executor), Finished), number
-        assert list(executor.brought.sent.values()) == [1]
-        (size,) = executor.brought.size.values()
+        assert list(executor.transfers.sent.values()) == [1]
+        (size,) = executor.transfers.size.values()
         assert 0 < size < sum(path.stat().st_size for path in task.market.iterdir())
     finally:
         executor.close()
@@ -62,7 +73,7 @@ def test_a_market_in_the_store_of_the_workers_is_not_sent(
     try:
         executor.submit(task)
         assert isinstance(until_one(executor), Finished)
-        assert (executor.brought.sent.total(), executor.brought.stored) == (0, {"127.0.0.1": 1})
+        assert (executor.transfers.sent.total(), executor.transfers.stored) == (0, {"127.0.0.1": 1})
     finally:
         executor.close()
 
@@ -77,7 +88,7 @@ def test_markets_are_sent_where_the_store_fails_which_is_said_once(
             folder = Path(shutil.copytree(task.market, tmp_path / "demo" / "market" / "SPY" / name))
             executor.submit(structs.replace(task, market=folder))
             assert isinstance(until_one(executor), Finished)
-        assert executor.brought.sent.total() == 2
+        assert executor.transfers.sent.total() == 2
     finally:
         executor.close()
     (said,) = [record.getMessage() for record in caplog.records if "store" in record.getMessage()]

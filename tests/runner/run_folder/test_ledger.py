@@ -9,20 +9,28 @@ from options_bt.engine.metrics import METRICS
 from options_bt.errors import RunFolderError
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
-from options_bt.runner.execution.batch import Batch, Result
 from options_bt.runner.run_folder.ledger import Ledger
+from options_bt.runner.run_folder.parts import Batch, BatchMetadata, Receipt
 
 
-def result(number: int, jobs: tuple[str, ...], errors: dict[int, str] | None = None) -> Result:
-    metrics = np.full((len(jobs), len(METRICS)), float(number)).tobytes()
-    return Result(number=number, jobs=jobs, metrics=metrics, errors=errors or {}, trades=b"", equity=b"", seconds=0.5)
+def record(
+    ledger: Ledger, plan: Plan, number: int, positions: tuple[int, ...], errors: dict[int, str] | None = None
+) -> None:
+    metadata = BatchMetadata(
+        batch=Batch(number=number, symbol="NVDA", positions=positions),
+        jobs=tuple(f"job{position}" for position in positions),
+        metrics=np.full((len(positions), len(METRICS)), float(number)).tobytes(),
+        errors=errors or {},
+        equity="",
+    )
+    ledger.record(Receipt(number=number, trades="", equity="", seconds=0.5), metadata, plan)
 
 
 def test_knows_what_is_done_what_failed_and_in_what_order(tmp_path: Path, job: JobFile) -> None:
     plan = Plan(job)
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.record(Batch(number=3, symbol="NVDA", positions=(2, 3)), result(3, ("job2", "job3"), {1: "Boom"}), plan)
-    ledger.record(Batch(number=0, symbol="NVDA", positions=(0,)), result(0, ("job0",)), plan)
+    record(ledger, plan, 3, (2, 3), {1: "Boom"})
+    record(ledger, plan, 0, (0,))
     ledger.quarantine(1, "job1", plan[1], 2, "killed by SIGSEGV")
     assert ledger.counts() == (2, 2)
     assert ledger.done(6).tolist() == [True, True, True, True, False, False]
@@ -42,7 +50,7 @@ def test_knows_what_is_done_what_failed_and_in_what_order(tmp_path: Path, job: J
 
 def test_can_be_read_while_it_is_written(tmp_path: Path, job: JobFile) -> None:
     writer = Ledger(tmp_path / "ledger.sqlite")
-    writer.record(Batch(number=0, symbol="NVDA", positions=(0,)), result(0, ("job0",)), Plan(job))
+    record(writer, Plan(job), 0, (0,))
     reader = Ledger(tmp_path / "ledger.sqlite", read_only=True)
     assert reader.counts() == (1, 0)
     reader.close()

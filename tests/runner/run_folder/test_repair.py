@@ -14,8 +14,8 @@ from options_bt.analysis.run_reader import open_run
 from options_bt.errors import RunFolderError
 from options_bt.job.schema import JobFile
 from options_bt.runner import schedule
-from options_bt.runner.execution.batch import footer_of
 from options_bt.runner.run import run_job
+from options_bt.runner.run_folder.parts import batch_metadata
 
 Damage = Callable[[Path], None]
 
@@ -122,18 +122,18 @@ def test_a_ledger_of_another_version_is_kept(run: Callable[[], list[str]], whole
     connection.execute("PRAGMA user_version=1")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(RunFolderError, match="was written by another version of options-bt; begin anew with --fresh"):
+    with pytest.raises(RunFolderError, match="was written by another version of options-bt; use --fresh to start over"):
         run()
     assert path.read_bytes() == before
 
 
-def test_a_part_says_what_its_batch_was(whole: bytes, tmp_path: Path) -> None:
-    footer = footer_of((tmp_path / "small/trades/part-00000003.parquet").read_bytes())
+def test_a_part_tells_of_its_batch(whole: bytes, tmp_path: Path) -> None:
+    metadata = batch_metadata(tmp_path / "small/trades/part-00000003.parquet")
     results = open_run(tmp_path / "small").results()
-    assert footer.batch.number == 3
-    assert list(footer.jobs) == results["job"][list(footer.batch.positions)].to_list()
+    assert metadata.batch.number == 3
+    assert list(metadata.jobs) == results["job"][list(metadata.batch.positions)].to_list()
     with pytest.raises(ValueError):
-        footer_of(b"nothing")
+        batch_metadata(b"nothing")
 
 
 def test_what_is_rebuilt_is_what_was_there(run: Callable[[], list[str]], whole: bytes, tmp_path: Path) -> None:

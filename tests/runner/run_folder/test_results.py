@@ -14,11 +14,11 @@ from options_bt.engine.metrics import COUNTS, METRICS
 from options_bt.job.load import load_job
 from options_bt.job.parameters import FIELDS
 from options_bt.job.planner import Plan
-from options_bt.runner.execution.batch import Batch, Result
 from options_bt.runner.run import run_job
 from options_bt.runner.run_folder import ledger as ledger_room
 from options_bt.runner.run_folder import results as results_room
 from options_bt.runner.run_folder.ledger import Ledger
+from options_bt.runner.run_folder.parts import Batch, BatchMetadata, Receipt
 from options_bt.runner.run_folder.results import results_table, write_results
 from tests.small_run import SmallRun, job_of, with_a_failure
 
@@ -49,10 +49,10 @@ def recorded(path: Path, plan: Plan, positions: list[int], failing: tuple[int, .
         if position in failing:
             metrics[:] = np.nan
             errors = {0: "Traceback\nBoom"}
-        jobs, rows = (f"id{position}",), metrics.tobytes()
-        result = Result(number=number, jobs=jobs, metrics=rows, errors=errors, trades=b"", equity=b"", seconds=0.1)
         batch = Batch(number=number, symbol=plan[position].symbol, positions=(position,))
-        ledger.record(batch, result, plan)
+        jobs, rows = (f"id{position}",), metrics.tobytes()
+        metadata = BatchMetadata(batch=batch, jobs=jobs, metrics=rows, errors=errors, equity="")
+        ledger.record(Receipt(number=number, trades="", equity="", seconds=0.1), metadata, plan)
     return ledger
 
 

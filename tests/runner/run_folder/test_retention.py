@@ -13,11 +13,11 @@ from options_bt.analysis.tables import ranked
 from options_bt.errors import StorageError
 from options_bt.job import schema
 from options_bt.job.schema import JobFile
-from options_bt.runner import coordinator
+from options_bt.runner.execution import batch
 from options_bt.runner.run import run_job
+from options_bt.runner.run_folder import parts
 from options_bt.runner.run_folder.ledger import Ledger
 from options_bt.runner.summary import Summary
-from options_bt.storage import write_atomically
 
 
 def keeping(job: JobFile, keep: str, **entries: object) -> JobFile:
@@ -91,12 +91,14 @@ def test_more_is_added_to_a_finished_run_and_nothing_is_taken_away(
 def test_a_run_that_ends_while_it_stores_the_best_goes_on(
     job: JobFile, cache: Path, tmp_path: Path, whole: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, data: bytes) -> None:
-        if path.parent.name == "equity":
-            raise StorageError("the disk is full")
-        write_atomically(path, data)
+    write = parts.store_parts
 
-    monkeypatch.setattr(coordinator, "write_atomically", full)
+    def full(folder: Path, number: int, trades: bytes, equity: bytes) -> None:
+        if equity:
+            raise StorageError("the disk is full")
+        write(folder, number, trades, equity)
+
+    monkeypatch.setattr(batch, "store_parts", full)
     with pytest.raises(StorageError):
         ran(keeping(job, "top 5"), tmp_path, cache)
     assert not (tmp_path / "small/results.parquet").exists()

@@ -12,19 +12,19 @@ import pytest
 from options_bt.errors import RunFolderError
 from options_bt.job.planner import Plan
 from options_bt.runner.run_folder.folder import RunFolder
-from options_bt.runner.run_folder.heartbeat import Flight
+from options_bt.runner.run_folder.heartbeat import RunningBatch
 from options_bt.runner.run_folder.ledger import BusyLedgerError, DamagedLedgerError, Ledger
 from options_bt.runner.run_folder.run_list import latest_run, listed_runs, run_folders
-from options_bt.runner.run_folder.status import details, headline, looks, read_status, speed
-from tests.going_run import FOUR, begun, live, owned, record
+from options_bt.runner.run_folder.status import details, read_status, speed, status_line, watched
 from tests.small_run import SmallRun, contents
+from tests.unfinished_run import FOUR, begun, heartbeat, owned, record
 
 LATER = 1e10
 """A time that no test reaches."""
 
 
-def flight(number: int) -> Flight:
-    return Flight(number=number, symbol="SPY", jobs=1, attempt=2, started=LATER)
+def running(number: int) -> RunningBatch:
+    return RunningBatch(number=number, symbol="SPY", jobs=1, attempt=2, started=LATER)
 
 
 # states
@@ -34,18 +34,18 @@ def test_a_run_that_goes_on_is_read_while_its_process_writes(tmp_path: Path) -> 
     folder = begun(tmp_path / "four")
     with owned(folder) as owner:
         seen = read_status(folder)
-        assert (seen.state, seen.going) == ("running", True)
-        assert seen.live is not None
-        assert seen.live.pid == owner.pid
-        assert headline(seen) == f"four: running (process {owner.pid}); 0 of 4 done, 0 failed (0%)"
-        assert seen.flights.drop("seconds").rows() == [(7, "NVDA", 2, 1)]
+        assert (seen.state, seen.active) == ("running", True)
+        assert seen.heartbeat is not None
+        assert seen.heartbeat.pid == owner.pid
+        assert status_line(seen) == f"four: running (process {owner.pid}); 0 of 4 done, 0 failed (0%)"
+        assert seen.running.drop("seconds").rows() == [(7, "NVDA", 2, 1)]
         text = details(seen)
         assert "  workers   3; batches retried: 1" in text
         assert "  memory    400 MB held, 2,500 MB free, 0 MB at most in a batch" in text
         with closing(sqlite3.connect(folder.ledger)) as writer:
             writer.execute("BEGIN IMMEDIATE")
-            writer.execute("DELETE FROM live")
-            assert read_status(folder).live == seen.live
+            writer.execute("DELETE FROM heartbeat")
+            assert read_status(folder).heartbeat == seen.heartbeat
 
 
 def test_done_and_failed_are_counted_by_symbol_also_those_that_were_given_up(tmp_path: Path) -> None:
@@ -53,25 +53,25 @@ def test_done_and_failed_are_counted_by_symbol_also_those_that_were_given_up(tmp
     folder.claim()
     ledger = Ledger(folder.ledger)
     record(ledger, 3, 0)
-    record(ledger, 4, 1, failed=True, told=live(flights=(flight(4), flight(5))))
+    record(ledger, 4, 1, failed=True, beat=heartbeat(running=(running(4), running(5))))
     ledger.quarantine(3, "job3", Plan(FOUR)[3], 2, "killed by SIGSEGV")
     seen = read_status(folder)
     ledger.close()
     folder.release()
     assert seen.symbols.rows() == [("SPY", 2, 1, 1), ("NVDA", 2, 0, 1)]
     assert (seen.total, seen.done, seen.failed, seen.peak) == (4, 1, 2, 100_000_004)
-    assert seen.flights["batch"].to_list() == [5]  # batch 4 has ended
+    assert seen.running["batch"].to_list() == [5]  # batch 4 has ended
 
 
 def test_a_run_that_was_stopped_says_how_it_goes_on(tmp_path: Path) -> None:
     folder = begun(tmp_path / "four")
     with closing(Ledger(folder.ledger)) as ledger:
-        record(ledger, 0, 0, 1, told=live(started=LATER, updated=LATER + 4))
+        record(ledger, 0, 0, 1, beat=heartbeat(started=LATER, updated=LATER + 4))
     seen = read_status(folder)
     assert seen.state == "stopped"
-    assert headline(seen) == "four: stopped, goes on with its `options-bt run` command; 2 of 4 done, 0 failed (50%)"
+    assert status_line(seen) == "four: stopped; its `options-bt run` command resumes it; 2 of 4 done, 0 failed (50%)"
     assert (seen.rate, speed(seen)) == (0.5, "0.5 jobs/s")
-    assert seen.flights.is_empty()
+    assert seen.running.is_empty()
 
 
 def test_a_run_whose_process_was_killed_has_died_and_looking_changes_nothing(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_a_run_whose_process_was_killed_has_died_and_looking_changes_nothing(tmp
         seen = read_status(folder)
         after = contents(folder.path)
     assert seen.state == "died"
-    assert headline(seen).startswith("four: died, goes on with its `options-bt run` command; 1 of 4 done")
-    assert seen.flights.drop("seconds").rows() == [(7, "NVDA", 2, 1)]
+    assert status_line(seen).startswith("four: died; its `options-bt run` command resumes it; 1 of 4 done")
+    assert seen.running.drop("seconds").rows() == [(7, "NVDA", 2, 1)]
     shared = "ledger.sqlite-shm"  # SQLite's index of the log; made anew from it
     assert {k: v for k, v in before.items() if k != shared} == {k: v for k, v in after.items() if k != shared}
 
@@ -96,7 +96,7 @@ def test_a_run_whose_process_was_killed_has_died_and_looking_changes_nothing(tmp
 def test_a_finished_run_is_finished_and_looking_changes_nothing(small_run: SmallRun) -> None:
     before = contents(small_run.path)
     seen = read_status(RunFolder(small_run.path))
-    assert headline(seen) == "small-quick: finished; 4 of 4 done, 0 failed (100%)"
+    assert status_line(seen) == "small-quick: finished; 4 of 4 done, 0 failed (100%)"
     assert "left" not in details(seen)
     assert contents(small_run.path) == before
 
@@ -109,8 +109,8 @@ def test_a_run_that_goes_on_again_prepares_until_it_tells(tmp_path: Path) -> Non
     folder.claim()
     seen = read_status(folder)
     folder.release()
-    assert (seen.state, seen.live) == ("preparing", None)
-    assert headline(seen) == "four: preparing, its data is brought and checked; 0 of 4 done, 0 failed (0%)"
+    assert (seen.state, seen.heartbeat) == ("preparing", None)
+    assert status_line(seen) == "four: preparing: pulling and checking its data; 0 of 4 done, 0 failed (0%)"
 
 
 def test_a_run_that_brings_its_data_has_no_run_json_yet(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_run_that_brings_its_data_has_no_run_json_yet(tmp_path: Path) -> None:
     seen = read_status(folder)
     listed = listed_runs(tmp_path)
     folder.release()
-    assert headline(seen) == "new: preparing, its data is brought and checked"
+    assert status_line(seen) == "new: preparing: pulling and checking its data"
     assert details(seen)
     assert listed["state"].to_list() == ["preparing"]
     with pytest.raises(RunFolderError, match="new is not a run folder"):
@@ -139,7 +139,7 @@ def test_the_number_of_a_process_that_has_gone_may_be_another_s_now(tmp_path: Pa
     folder = begun(tmp_path / "four")
     folder.claim()
     with closing(Ledger(folder.ledger)) as ledger:
-        ledger.tell(live(started=1.0, updated=2.0))  # this process began after that
+        ledger.write_heartbeat(heartbeat(started=1.0, updated=2.0))  # this process began after that
         assert read_status(folder).state == "preparing"
     folder.release()
 
@@ -156,7 +156,7 @@ def test_a_ledger_that_is_locked_for_a_moment_is_told_apart_from_a_damaged_one(
     monkeypatch.setattr(sqlite3, "connect", partial(connect, timeout=0))
     with closing(connect(folder.ledger)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(BusyLedgerError, match="is locked by another process; ask again in a moment"):
+        with pytest.raises(BusyLedgerError, match="is locked by another process; try again in a moment"):
             read_status(folder)
     folder.ledger.write_bytes(b"this is no database" * 100)
     with pytest.raises(DamagedLedgerError, match="`options-bt run` with its job file rebuilds it"):
@@ -201,7 +201,7 @@ def test_looking_on_ends_when_the_run_does(tmp_path: Path, monkeypatch: pytest.M
     folder = begun(tmp_path / "four")
     with owned(folder) as owner:
         states = []
-        for seen in looks(folder):
+        for seen in watched(folder):
             states.append(seen.state)
             if len(states) == 1:
                 assert owner.stdin is not None
@@ -251,6 +251,6 @@ def test_the_run_that_wrote_last_is_the_latest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("present", [True, False])
 def test_where_there_is_no_run_it_is_said(tmp_path: Path, present: bool) -> None:
     runs = tmp_path if present else tmp_path / "nowhere"
-    with pytest.raises(RunFolderError, match="holds no runs; begin one with `options-bt run`"):
+    with pytest.raises(RunFolderError, match="holds no runs; start one with `options-bt run`"):
         latest_run(runs)
     assert listed_runs(runs).is_empty()

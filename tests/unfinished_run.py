@@ -16,10 +16,10 @@ import numpy as np
 from options_bt.engine.metrics import METRICS
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
-from options_bt.runner.execution.batch import Batch, Result
 from options_bt.runner.run_folder.folder import RunFolder, run_info
-from options_bt.runner.run_folder.heartbeat import Flight, Live
+from options_bt.runner.run_folder.heartbeat import Heartbeat, RunningBatch
 from options_bt.runner.run_folder.ledger import Ledger
+from options_bt.runner.run_folder.parts import Batch, BatchMetadata, Receipt
 from tests.small_run import job_of
 
 FOUR = job_of(name="four", symbols=["SPY", "NVDA"])
@@ -29,11 +29,11 @@ import os, sys, time
 from pathlib import Path
 from options_bt.runner.run_folder.folder import RunFolder
 from options_bt.runner.run_folder.ledger import Ledger
-from tests.going_run import live
+from tests.unfinished_run import heartbeat
 folder = RunFolder(Path(sys.argv[1]))
 folder.claim()
 ledger = Ledger(folder.ledger)
-ledger.tell(live())
+ledger.write_heartbeat(heartbeat())
 print("told", flush=True)
 sys.stdin.readline()
 ledger.close()
@@ -48,39 +48,37 @@ def begun(path: Path, job: JobFile = FOUR) -> RunFolder:
     return folder
 
 
-def live(**changes: Any) -> Live:
-    """Return what a run of this process tells now, with batch 7 in flight."""
+def heartbeat(**changes: Any) -> Heartbeat:
+    """Return the heartbeat of a run of this process, of which batch 7 is running."""
     now = time.time()
-    flight = Flight(number=7, symbol="NVDA", jobs=2, attempt=1, started=now)
-    told: dict[str, Any] = {
+    running = RunningBatch(number=7, symbol="NVDA", jobs=2, attempt=1, started=now)
+    values: dict[str, Any] = {
         "pid": os.getpid(),
         "started": now,
         "updated": now,
-        "begun_with": 0,
+        "ended_before": 0,
         "workers": 3,
         "retried": 1,
         "held": 400_000_000,
         "free": 2_500_000_000,
-        "flights": (flight,),
+        "running": (running,),
     }
-    return Live(**told | changes)
+    return Heartbeat(**values | changes)
 
 
-def record(ledger: Ledger, number: int, *positions: int, failed: bool = False, told: Live | None = None) -> None:
+def record(ledger: Ledger, number: int, *positions: int, failed: bool = False, beat: Heartbeat | None = None) -> None:
     """Enter a batch of jobs of `FOUR`."""
     plan = Plan(FOUR)
     jobs = tuple(f"job{position}" for position in positions)
-    result = Result(
-        number=number,
+    metadata = BatchMetadata(
+        batch=Batch(number=number, symbol=plan[positions[0]].symbol, positions=positions),
         jobs=jobs,
         metrics=np.full((len(jobs), len(METRICS)), np.nan).tobytes(),
         errors=dict.fromkeys(range(len(jobs)), "Boom") if failed else {},
-        trades=b"",
-        equity=b"",
-        seconds=0.5,
-        peak=100_000_000 + number,
+        equity="",
     )
-    ledger.record(Batch(number=number, symbol=plan[positions[0]].symbol, positions=positions), result, plan, told)
+    receipt = Receipt(number=number, trades="", equity="", seconds=0.5, peak=100_000_000 + number)
+    ledger.record(receipt, metadata, plan, beat)
 
 
 @contextmanager
