@@ -13,8 +13,9 @@ from tests.small_run import SmallRun
 REPORTING = """\
 import atexit, sys
 from options_bt.cli import main
-atexit.register(lambda: print("imported:", *sys.modules, file=sys.stderr))
-main()
+if __name__ == "__main__":  # a worker that is spawned imports this too
+    atexit.register(lambda: print("imported:", *sys.modules, file=sys.stderr))
+    main()
 """
 
 

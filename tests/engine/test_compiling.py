@@ -20,6 +20,7 @@ from tests.small_run import SmallRun
 
 PACKAGE = Path(options_bt.__file__).parent
 WHERE = "from options_bt.engine.machine_code import cache_folder; print(cache_folder())"
+ASKED = "import sys; from options_bt.engine.compiling import is_compiled; print(is_compiled(), 'numba' in sys.modules)"
 DOUBLED = """\
 import numpy as np
 from options_bt.engine.jit import array_of, entry_point
@@ -60,14 +61,10 @@ class Machine:
         """Run a program; return what it prints, and its log."""
         program = self.here / "program.py"
         program.write_text(code)
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "XDG", "OPTIONS_BT"))
-        }
-        own = {
-            "PYTHONPATH": str(self.package.parent),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "HOME": str(self.folder / "home"),
-        }
+        foreign = ("NUMBA", "XDG", "OPTIONS_BT")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        home = str(self.folder / "home")
+        own = {"PYTHONPATH": str(self.package.parent), "PYTHONDONTWRITEBYTECODE": "1", "HOME": home}
         command = [sys.executable, str(program)]
         done = subprocess.run(command, cwd=self.here, env=kept | own | settings, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -133,8 +130,7 @@ def test_machine_code_is_kept_and_loaded(machine: Machine) -> None:
     assert len(list((machine.folder / BESIDE).rglob("*.nbc"))) == 1
 
 
-@pytest.mark.parametrize("kind", ["nbi", "nbc"])
-@pytest.mark.parametrize("left", [0, 20])
+@pytest.mark.parametrize(("kind", "left"), [("nbi", 0), ("nbc", 20)])
 def test_a_damaged_file_is_replaced(machine: Machine, kind: str, left: int) -> None:
     machine.run(DOUBLED)
     (path,) = (machine.folder / BESIDE).rglob(f"*.{kind}")
@@ -163,11 +159,8 @@ def test_how_many_threads_there_are_is_no_matter(machine: Machine) -> None:
 
 
 def test_whether_it_is_compiled_is_told_without_numba(machine: Machine) -> None:
-    asked = (
-        "import sys; from options_bt.engine.compiling import is_compiled; print(is_compiled(), 'numba' in sys.modules)"
-    )
-    assert machine.run(asked)[0] == "False False"
-    assert machine.run(asked, NUMBA_DISABLE_JIT="1")[0] == "True False"
+    assert machine.run(ASKED)[0] == "False False"
+    assert machine.run(ASKED, NUMBA_DISABLE_JIT="1")[0] == "True False"
     warm_up()
     assert is_compiled()
 
