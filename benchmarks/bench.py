@@ -22,7 +22,7 @@ from benchmarks.kernel import kernel_rows, yardstick_rows
 from benchmarks.market import market_rows
 from benchmarks.measuring import ROOT, Row
 from benchmarks.sweep import sweep_rows
-from options_bt.engine.native import warm_up
+from options_bt.engine.compiling import warm_up
 
 TABLE = ROOT / "benchmarks" / "table.md"
 PAGE = ROOT / "docs" / "performance.md"

@@ -19,7 +19,7 @@ from benchmarks.bench import machine, put_into_page
 from benchmarks.chains import YEAR, write_chain
 from benchmarks.measuring import MB, OPTIONS_BT, ROOT, observed, run, tenths
 from benchmarks.sweep import sweep_file
-from options_bt.engine.native import warm_up
+from options_bt.engine.compiling import warm_up
 from options_bt.report.images import draw
 from options_bt.report.parts import Chart
 

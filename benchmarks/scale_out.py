@@ -22,7 +22,7 @@ from msgspec import structs
 from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import prepared, pull
 from options_bt.data.sources.factory import open_source
-from options_bt.engine.native import warm_up
+from options_bt.engine.compiling import warm_up
 from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
 from options_bt.runner.cluster.connection import local_cluster

@@ -15,7 +15,7 @@ from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import Prepared, prepared
 from options_bt.data.sources.factory import open_source
 from options_bt.engine.backtest import run_metrics
-from options_bt.engine.native import warm_up
+from options_bt.engine.compiling import warm_up
 from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
 

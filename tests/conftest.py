@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from options_bt.engine.native import warm_up
+from options_bt.engine.compiling import warm_up
 from options_bt.job.load import load_job
 from options_bt.runner.run import run_job
 from tests.data.servers import SERVERS

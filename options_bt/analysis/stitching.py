@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 
 from options_bt.analysis.run_reader import Run
-from options_bt.engine.metrics import EQUITY_METRICS, equity_metrics
+from options_bt.engine.account import equity_metrics
+from options_bt.engine.metrics import EQUITY_METRICS
 from options_bt.job.schema import JobFile
 
 EQUITY = {

@@ -1,1 +1,1 @@
-"""The engine room: one job spec and one market in, one outcome out."""
+"""The engine: one job spec and one market in, one outcome out."""

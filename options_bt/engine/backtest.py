@@ -13,21 +13,20 @@ from numpy.typing import NDArray
 
 from options_bt.data.market.market import Market
 from options_bt.engine.encoding import encoded
-from options_bt.engine.entry_days import arms_of_days
-from options_bt.engine.metrics import METRICS, all_metrics
-from options_bt.engine.native import simulate
+from options_bt.engine.entry_signals import entry_signals
+from options_bt.engine.metrics import METRICS
 from options_bt.engine.records import TRADE, Records
-from options_bt.engine.workspace import Room
+from options_bt.engine.workspace import Workspace
 from options_bt.job.spec import JobSpec
 
 AT_ONCE = 128
-"""Jobs that go through the days together: what each of them writes and reads every day has to stay in a cache."""
+"""Jobs that run together: what each of them writes and reads every day has to stay in a processor's cache."""
 
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What one backtest gave.
+    """The outcome of one backtest.
 
     Attributes
     ----------
@@ -52,7 +51,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     metrics: NDArray[np.float64]
 
 
-_room = Room()
+_workspace = Workspace()
 
 
 def run_backtest(spec: JobSpec, market: Market) -> Outcome:
@@ -70,14 +69,14 @@ def run_backtest(spec: JobSpec, market: Market) -> Outcome:
         With no days, no trades and null metrics where the market has no quotes in the job's days.
     """
     day, metrics = _run([spec], market)
-    count, trades = len(day), int(metrics[0, 0])
+    trades = int(metrics[0, 0])
     return Outcome(
         spec=spec,
         day=day,
-        trades=np.recarray(trades, TRADE, buf=_room.trades[:trades].copy().data),
-        equity=_room.equity[:count].copy(),
-        open_positions=_room.open_positions[:count].copy(),
-        margin=_room.margin[:count].copy(),
+        trades=np.recarray(trades, TRADE, buf=_workspace.trades[:trades].copy().data),
+        equity=_workspace.equity[0].copy(),
+        open_positions=_workspace.open_positions.copy(),
+        margin=_workspace.margin.copy(),
         metrics=metrics[0],
     )
 
@@ -107,18 +106,37 @@ def run_metrics(specs: Sequence[JobSpec], market: Market) -> NDArray[np.float64]
 
 
 def _run(specs: Sequence[JobSpec], market: Market) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Run backtests of the same days in the thread's room; return the days and, a row each, their metrics."""
+    """Run backtests of the same days in the thread's workspace; return the days and, a row each, their metrics."""
+    # Numba takes half a second, which only those pay who run something.
+    from options_bt.engine.kernel import simulate
+    from options_bt.engine.measures import measure
+
     spec, jobs = specs[0], len(specs)
     first, end = market.dates.searchsorted(
         (spec.start.toordinal() - _EPOCH, spec.end.toordinal() - _EPOCH + 1)
     ).tolist()
     day = market.dates[first:end]
-    arm_today, calendars = arms_of_days(market, specs, first, end)
+    signals, calendars = entry_signals(market, specs, first, end)
     rules, arms = encoded(specs, calendars)
-    _room.fit(sum([spec.params.max_positions for spec in specs]), len(day), jobs)
-    _room.jobs[:jobs] = rules
-    simulate(market, arms, arm_today, first, _room, jobs)
-    return day, all_metrics(_room, jobs, len(day), int(day[-1] - day[0]) if len(day) else 0)
+    to = _workspace
+    to.fit(slots=sum([spec.params.max_positions for spec in specs]), days=len(day), jobs=jobs)
+    to.jobs[:] = rules
+    simulate(
+        market.arrays,
+        to.jobs,
+        arms,
+        signals,
+        first,
+        to.states,
+        to.open_slots,
+        to.positions,
+        to.equity,
+        to.open_positions,
+        to.margin,
+    )
+    metrics = np.empty((jobs, len(METRICS)))
+    measure(to.states, to.jobs, to.equity, int(day[-1] - day[0]) if len(day) else 0, to.returns, metrics)
+    return day, metrics
 
 
 def metrics_row(metrics: NDArray[np.float64]) -> dict[str, float | None]:

@@ -1,20 +1,28 @@
-"""How the kernel and its parts are compiled."""
+"""Compiling the engine before it is needed: half a minute, once on a machine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import logging
+import os
 
-from numba import njit
+from options_bt.engine.machine_code import cache_folder
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+logger = logging.getLogger(__name__)
 
-# Numba would count the references of each array that a part touches, which costs more than the work of a held day; the
-# kernel makes and gives back no array, so that there is nothing to count. Nor does it divide where it must not.
-OPTIONS: dict[str, Any] = {"_nrt": False, "error_model": "numpy"}
+_LAST_COMPILED = "kernel.simulate*.nbc"
+"""The file that numba writes last: where it is, the whole engine is compiled."""
 
 
-def kernel_part(function: _Function) -> _Function:
-    """Compile a part of the kernel into those that call it."""
-    compiled: _Function = njit(forceinline=True, **OPTIONS)(function)
-    return compiled
+def is_compiled() -> bool:
+    """Return whether the engine needs no compiling any more; does not import numba."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        return True
+    folder = cache_folder()
+    return folder is not None and any(folder.rglob(_LAST_COMPILED))
+
+
+def warm_up() -> None:
+    """Load the compiled engine, or compile it now if this machine has not yet."""
+    if not is_compiled():
+        logger.info("Compiling the engine for this machine; it takes about half a minute and happens once")
+    from options_bt.engine import kernel  # noqa: F401  # importing it loads or compiles it

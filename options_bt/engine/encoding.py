@@ -11,13 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from options_bt.engine.records import ARM, CALL, KINDS, LEG, OFF, PUT, RULES, SELECTORS, Arms
-from options_bt.engine.workspace import address
 from options_bt.job.parameters import Parameters, dte_range
 from options_bt.job.spec import JobSpec
 from options_bt.job.strategies import Strategy
 
 
-class Tuned(NamedTuple):
+class ResolvedStrategy(NamedTuple):
     """A strategy with the job's values for legs without one of their own."""
 
     strategy: Strategy
@@ -27,38 +26,31 @@ class Tuned(NamedTuple):
     moneyness: float
 
 
-class Located(NamedTuple):
-    """Arms, and where their arrays lie in memory and how long they are, as compiled code takes them."""
-
-    arms: Arms
-    at: tuple[int, ...]
-
-
-def encoded(specs: Sequence[JobSpec], calendars: Sequence[int]) -> tuple[list[tuple[float, ...]], Located]:
-    """Return the rules of jobs, the values of a record of RULES each, and the arms that they stand on.
+def encoded(specs: Sequence[JobSpec], calendars: Sequence[int]) -> tuple[list[tuple[float, ...]], Arms]:
+    """Return the rules of jobs, the values of a record of RULES each, and the arms of their strategies.
 
     Parameters
     ----------
     specs : sequence of JobSpec
     calendars : sequence of int
-        Each job's row in the arms of days.
+        Each job's row in the entry signals.
     """
-    tuned = [_tuned(spec.strategy, spec.params) for spec in specs]
-    first_arms: dict[Tuned, int] = {}
+    resolved = [_resolved(spec.strategy, spec.params) for spec in specs]
+    first_arms: dict[ResolvedStrategy, int] = {}
     arms = 0
-    for one in tuned:
+    for one in resolved:
         if one not in first_arms:
             first_arms[one] = arms
             arms += len(one.strategy.arms)
     rows = [
         (*_rules(spec.params), first_arms[one], calendar)
-        for spec, one, calendar in zip(specs, tuned, calendars, strict=True)
+        for spec, one, calendar in zip(specs, resolved, calendars, strict=True)
     ]
     return rows, _arms(tuple(first_arms))
 
 
-def _tuned(strategy: Strategy, params: Parameters) -> Tuned:
-    return Tuned(strategy, params.delta, params.width, params.width_pct, params.moneyness)
+def _resolved(strategy: Strategy, params: Parameters) -> ResolvedStrategy:
+    return ResolvedStrategy(strategy, params.delta, params.width, params.width_pct, params.moneyness)
 
 
 def _rules(params: Parameters) -> tuple[float, ...]:
@@ -74,11 +66,11 @@ _OFF = [OFF if RULES[name].kind == "i" else nan for name in _NAMES[: _NAMES.inde
 
 
 @lru_cache(maxsize=1024)
-def _arms(several: Sequence[Tuned]) -> Located:
+def _arms(strategies: Sequence[ResolvedStrategy]) -> Arms:
     """Return the arms of strategies, one after the other."""
     arms: list[tuple[float, ...]] = []
     legs: list[tuple[float, ...]] = []
-    for strategy, delta, width, width_pct, moneyness in several:
+    for strategy, delta, width, width_pct, moneyness in strategies:
         defaults = {"delta": delta, "width": width, "moneyness": moneyness, "same_strike": nan}
         for arm in strategy.arms:
             contracts = sum(leg.ratio for leg in arm.legs)
@@ -100,5 +92,7 @@ def _arms(several: Sequence[Tuned]) -> Located:
                         outward,
                     )
                 )
-    made = Arms(np.array(arms, ARM).view(np.recarray), np.array(legs, LEG).view(np.recarray))
-    return Located(made, tuple(part for array in made for part in (address(array), len(array))))
+    found = Arms(np.array(arms, ARM), np.array(legs, LEG))
+    for array in found:
+        array.flags.writeable = False
+    return found

@@ -14,11 +14,11 @@ from options_bt.engine.backtest import Outcome
 from options_bt.engine.records import EXIT_REASONS, TRADE
 from options_bt.job.strategies import MAX_LEGS, Arm
 
-Identified = tuple[str, Outcome]
+JobOutcome = tuple[str, Outcome]
 """A job's id and its outcome."""
 
 
-def trades_table(outcomes: Sequence[Identified]) -> pl.DataFrame:
+def trades_table(outcomes: Sequence[JobOutcome]) -> pl.DataFrame:
     """Return the trades of several jobs, one row each, in the order of the jobs and of their entries.
 
     Returns
@@ -101,7 +101,7 @@ def _repeated(names: Sequence[str], counts: Sequence[int]) -> pl.Series:
     return _text(names, np.repeat(np.arange(len(names)), np.array(counts, np.int64)))
 
 
-def equity_table(outcomes: Sequence[Identified]) -> pl.DataFrame:
+def equity_table(outcomes: Sequence[JobOutcome]) -> pl.DataFrame:
     """Return the equity of several jobs, one row a quote day: date, equity, open_positions, margin (dollars)."""
     days = [len(outcome.day) for _, outcome in outcomes]
     return pl.DataFrame(

@@ -8,25 +8,32 @@ from __future__ import annotations
 from math import floor, isnan
 
 import numpy as np
+from numba import int64
 from numpy.typing import NDArray
 
-from options_bt.data.market.market import Chain
-from options_bt.engine.compiling import kernel_part
-from options_bt.engine.holding import hold
+from options_bt.data.market.market import ACTION, DAY, GROUP, IMPLIED, QUOTE, Chain
+from options_bt.engine.jit import array_of, entry_point, kernel_part, tuple_of
 from options_bt.engine.legs import pick
+from options_bt.engine.lifecycle import simulate_position
 from options_bt.engine.measures import tally
 from options_bt.engine.positions import revalue
 from options_bt.engine.records import (
     ACCEPTED,
+    ARM,
     CAPITAL_TOLERANCE,
+    LEG,
     NO_CAPITAL,
+    OPEN_POSITION,
+    POSITION,
+    RULES,
+    STATE,
     TOLERANCE,
     Arms,
     Records,
 )
 
 DAYS_AT_ONCE = 64
-"""Days that one backtest goes through before the next: their quotes are still in a cache for those that follow."""
+"""Days that one backtest runs before the next: their quotes are still in a cache for those that follow."""
 
 
 @kernel_part
@@ -67,23 +74,24 @@ def enter(
 
 
 @kernel_part
-def still_committed(state: Records, book: Records, today: int) -> float:
-    """Take what ends today out of the book, and the cash of its end in; return the margin of what stays."""
+def close_due(state: Records, open_slots: Records, today: int) -> float:
+    """Close the positions whose last day is today and take in their cash; return the margin of those that stay open."""
     kept, committed = 0, 0.0
-    for number in range(state.still_open):
-        place = book[number]
-        if place.end == today:
-            state.cash += place.brings
+    for number in range(state.open_count):
+        slot = open_slots[number]
+        if slot.exit_day == today:
+            state.cash += slot.exit_cash
             continue
-        committed += place.max_loss
-        book[kept].end, book[kept].brings, book[kept].max_loss = place.end, place.brings, place.max_loss
+        committed += slot.max_loss
+        to = open_slots[kept]
+        to.exit_day, to.exit_cash, to.max_loss = slot.exit_day, slot.exit_cash, slot.max_loss
         kept += 1
-    state.still_open = kept
+    state.open_count = kept
     return committed
 
 
 @kernel_part
-def newly_committed(
+def open_position(
     chain: Chain,
     rules: Records,
     arms: Arms,
@@ -92,11 +100,11 @@ def newly_committed(
     today: int,
     committed: float,
     state: Records,
-    place: Records,
+    slot: Records,
     position: Records,
     equity: NDArray[np.float64],
 ) -> float:
-    """Enter the day's position of an arm and take it to its end; return its margin, 0 if refused."""
+    """Enter the day's position of an arm and simulate it to its exit; return its margin, 0 if refused."""
     day, arm = chain.days[first + today], arms.arms[rules.first_arm + chosen]
     legs = arms.legs[arm.first_leg : arm.first_leg + arm.legs]
     before = equity[today - 1] if today > 0 else rules.capital
@@ -108,73 +116,85 @@ def newly_committed(
         state.next_action += 1
     position.arm, position.next_action = chosen, state.next_action
     state.cash += position.contracts * rules.multiplier * position.premium - position.fees
-    state.still_open += 1
+    state.open_count += 1
     last = first + len(equity) - 1
-    end, place.brings = hold(chain, rules, arm, legs, position, first + today, last, equity[today:])
-    place.end, place.max_loss = end - first, position.max_loss
+    exit_day, slot.exit_cash = simulate_position(chain, rules, arm, legs, position, first + today, last, equity[today:])
+    slot.exit_day, slot.max_loss = exit_day - first, position.max_loss
     tally(state, position)
-    return place.max_loss
+    return slot.max_loss
 
 
 @kernel_part
-def next_entry(rules: Records, state: Records, book: Records, today: int) -> int:
-    """Return the first day after today with room for a position."""
-    if state.still_open < rules.max_positions:
+def next_entry(rules: Records, state: Records, open_slots: Records, today: int) -> int:
+    """Return the first day after today with a free slot."""
+    if state.open_count < rules.max_positions:
         return today + 1
-    end = book[0].end
-    for number in range(1, state.still_open):
-        end = min(end, book[number].end)
-    return end
+    day = open_slots[0].exit_day
+    for number in range(1, state.open_count):
+        day = min(day, open_slots[number].exit_day)
+    return day
 
 
 @kernel_part
-def take_days(
+def run_days(
     chain: Chain,
     rules: Records,
     arms: Arms,
-    arm_today: NDArray[np.int64],
+    entry_signals: NDArray[np.int64],
     first: int,
     until: int,
     state: Records,
-    book: Records,
+    open_slots: Records,
     positions: Records,
     equity: NDArray[np.float64],
     open_positions: NDArray[np.int32],
     margin: NDArray[np.float64],
 ) -> None:
-    """Take a backtest through its days until one, or further: to where it has room for a position again.
+    """Run a backtest on its days until one, or further: until it has a free slot again.
 
-    The first places of `book` are the open positions, oldest first. Of the days that it has not come to, `equity` says
-    what the open positions are worth.
+    The open positions stand first in `open_slots`, oldest first. Of the days to come, `equity` holds what the open
+    positions will be worth.
     """
     today = state.today
     while today < until:
-        committed, chosen = still_committed(state, book, today), arm_today[today]
+        committed, chosen = close_due(state, open_slots, today), entry_signals[today]
         # 5. Entry, on the equity of the previous day.
-        if chosen >= 0 and state.still_open < rules.max_positions and today < len(equity) - 1:
-            place, position = book[state.still_open], positions[state.trades]
-            committed += newly_committed(
-                chain, rules, arms, chosen, first, today, committed, state, place, position, equity
+        if chosen >= 0 and state.open_count < rules.max_positions and today < len(equity) - 1:
+            slot, position = open_slots[state.open_count], positions[state.trades]
+            committed += open_position(
+                chain, rules, arms, chosen, first, today, committed, state, slot, position, equity
             )
         # 6. Equity at the last marks.
-        following = next_entry(rules, state, book, today)
+        following = next_entry(rules, state, open_slots, today)
         for day in range(today, following):
             equity[day] += state.cash
-            open_positions[day], margin[day] = state.still_open, committed
-        state.exposed_days += (following - today) * (state.still_open > 0)
+            open_positions[day], margin[day] = state.open_count, committed
+        state.exposed_days += (following - today) * (state.open_count > 0)
         today = following
     state.today = today
 
 
-@kernel_part
+@entry_point(
+    tuple_of(Chain, DAY, GROUP, QUOTE, IMPLIED, ACTION),
+    array_of(RULES),
+    tuple_of(Arms, ARM, LEG),
+    array_of(np.int64, 2),
+    int64,
+    array_of(STATE),
+    array_of(OPEN_POSITION),
+    array_of(POSITION),
+    array_of(np.float64, 2),
+    array_of(np.int32),
+    array_of(np.float64),
+)
 def simulate(
     chain: Chain,
     jobs: Records,
     arms: Arms,
-    arm_today: NDArray[np.int64],
+    entry_signals: NDArray[np.int64],
     first: int,
     states: Records,
-    book: Records,
+    open_slots: Records,
     positions: Records,
     equity: NDArray[np.float64],
     open_positions: NDArray[np.int32],
@@ -182,22 +202,22 @@ def simulate(
 ) -> None:
     """Run backtests of the same days.
 
-    All of them go through a few days before any goes on, so that the quotes of those days are fetched once for all.
+    All of them run some days before any runs the next, so that the quotes of those days are fetched once for all.
 
     Parameters
     ----------
     chain : Chain
-    jobs : recarray of RULES
+    jobs : array of RULES
     arms : Arms
-    arm_today : array of int64, (calendars, days)
+    entry_signals : array of int64, (calendars, days)
         The arm that may be entered; negative if none. A job's calendar is its row.
     first : int
         Number of the first day in the chain.
-    states : recarray of STATE, one element a job
-        Written.
-    book : recarray of OPEN
-        Room for as many positions as the jobs may have open in all.
-    positions : recarray of POSITION, one element a day
+    states : array of STATE, one element a job
+        Zeros at the start; written.
+    open_slots : array of OPEN_POSITION
+        As many as the jobs may have open positions in all.
+    positions : array of POSITION, one element a day
         Written: those that were entered, in their order. Each job writes over those of the others.
     equity : array of float64, (jobs, days)
         Written: dollars at the close of each day.
@@ -207,23 +227,23 @@ def simulate(
     equity[:] = 0.0
     for number in range(len(jobs)):
         states[number].cash = jobs[number].capital
-    days = arm_today.shape[1]
+    days = entry_signals.shape[1]
     for begin in range(0, days, DAYS_AT_ONCE):
-        place = 0
+        slot = 0
         for number in range(len(jobs)):
             rules = jobs[number]
-            take_days(
+            run_days(
                 chain,
                 rules,
                 arms,
-                arm_today[rules.calendar],
+                entry_signals[rules.calendar],
                 first,
                 min(begin + DAYS_AT_ONCE, days),
                 states[number],
-                book[place : place + rules.max_positions],
+                open_slots[slot : slot + rules.max_positions],
                 positions,
                 equity[number],
                 open_positions,
                 margin,
             )
-            place += rules.max_positions
+            slot += rules.max_positions

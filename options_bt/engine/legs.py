@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import inf, isnan, nan
 
 from options_bt.data.market.market import Chain
-from options_bt.engine.compiling import kernel_part
-from options_bt.engine.fetching import fetch
+from options_bt.engine.jit import kernel_part
 from options_bt.engine.records import (
     ACCEPTED,
     BAD_CREDIT,
@@ -228,7 +227,6 @@ def pick(chain: Chain, rules: Records, arm: Records, legs: Records, day: Records
                 return NO_WIDTH
         quote = chain.quotes[row]
         position.row[number] = row
-        fetch(chain.quotes, quote.next)
         position.strike[number] = quote.strike
         position.entry_delta[number] = position.delta[number] = quote.delta
         position.mid[number] = (quote.bid + quote.ask) / 2

@@ -1,15 +1,16 @@
-"""What the metrics are summed up from: compiled with the kernel (section 7 of docs/semantics.md)."""
+"""The metrics of section 7 of docs/semantics.md, computed: compiled like the kernel."""
 
 from __future__ import annotations
 
 from math import isfinite, nan, sqrt
 
 import numpy as np
+from numba import int64
 from numpy.typing import NDArray
 
-from options_bt.engine.compiling import kernel_part
+from options_bt.engine.jit import array_of, entry_point, kernel_part
 from options_bt.engine.metrics import DAYS_PER_YEAR, REFUSED_FROM, TRADE_METRICS
-from options_bt.engine.records import ASSIGNMENT, TOLERANCE, Records
+from options_bt.engine.records import ASSIGNMENT, RULES, STATE, TOLERANCE, Records
 
 NO_DEVIATION = 1e-15
 EQUITY_FROM = len(TRADE_METRICS)
@@ -23,7 +24,7 @@ def ratio(numerator: float, denominator: float) -> float:
 
 @kernel_part
 def tally(state: Records, position: Records) -> None:
-    """Count a position that has ended."""
+    """Count a closed position."""
     pnl = position.pnl
     state.best = pnl if state.trades == 0 else max(state.best, pnl)
     state.worst = pnl if state.trades == 0 else min(state.worst, pnl)
@@ -70,8 +71,8 @@ def trade_metrics(state: Records) -> tuple[float, ...]:
 
 
 @kernel_part
-def gathered(values: NDArray[np.float64], first: int, last: int, limit: float, included: bool) -> int:
-    """Bring those of a part of values that are below a limit, or at it, to its front; return where the others begin."""
+def partition(values: NDArray[np.float64], first: int, last: int, limit: float, included: bool) -> int:
+    """Move the values of a range below a limit, or at it, to its front; return where the others begin."""
     begin = first
     for place in range(first, last):  # without a branch, which a processor would often guess wrongly
         value = values[place]
@@ -82,15 +83,15 @@ def gathered(values: NDArray[np.float64], first: int, last: int, limit: float, i
 
 @kernel_part
 def mean_of_lowest(values: NDArray[np.float64], count: int, limit: float) -> float:
-    """Return the mean of the lowest values, which are brought to the front; `limit` is a guess of the highest of them.
+    """Return the mean of the lowest values, which are moved to the front; `limit` is a guess of the highest of them.
 
     By quickselect: Hoare, Algorithm 65: Find, Communications of the ACM 4 (1961).
     """
     first, last = 0, len(values)  # before the first are the lowest alone, and from the last on none of them
     while first < count < last:
-        begin = gathered(values, first, last, limit, True)
+        begin = partition(values, first, last, limit, True)
         if begin == last:  # the limit is the highest, perhaps several times
-            begin = gathered(values, first, last, limit, False)
+            begin = partition(values, first, last, limit, False)
             if begin <= count:
                 break
         first, last = (begin, last) if begin <= count else (first, begin)
@@ -111,7 +112,7 @@ def equity_metrics(
     returns: NDArray[np.float64],
     result: NDArray[np.float64],
 ) -> None:
-    """Write the values of EQUITY_METRICS; `returns` is room for a value a day."""
+    """Write the values of EQUITY_METRICS; `returns` takes a value a day."""
     n = len(equity)
     result[:] = nan
     result[0] = 0.0
@@ -163,7 +164,9 @@ def equity_metrics(
     result[9] = mean_of_lowest(returns, (n + 19) // 20, mean - deviation)
 
 
-@kernel_part
+@entry_point(
+    array_of(STATE), array_of(RULES), array_of(np.float64, 2), int64, array_of(np.float64), array_of(np.float64, 2)
+)
 def measure(
     states: Records,
     jobs: Records,
@@ -181,7 +184,7 @@ def measure(
     span : int
         Calendar days from the first day to the last.
     returns : array of float64, one element a day
-        Written: room that each job uses anew.
+        Written: each job writes over those of the others.
     metrics : array of float64, (jobs, len(METRICS))
         Written.
     """

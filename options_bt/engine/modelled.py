@@ -6,7 +6,7 @@ from math import exp, isnan, log, nan, sqrt
 
 from options_bt.data.market.black_scholes import DAYS_PER_YEAR, black_scholes
 from options_bt.data.market.market import Chain
-from options_bt.engine.compiling import kernel_part
+from options_bt.engine.jit import kernel_part
 from options_bt.engine.records import NOT_FOUND, PUT, Records
 
 LEAST_HALF_SPREAD = 0.01

@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import floor, isnan
 
 from options_bt.data.market.market import Chain
-from options_bt.engine.compiling import kernel_part
-from options_bt.engine.fetching import fetch
+from options_bt.engine.jit import kernel_part
 from options_bt.engine.legs import fill, intrinsic
 from options_bt.engine.modelled import modelled
 from options_bt.engine.records import (
@@ -28,7 +27,7 @@ from options_bt.engine.records import (
 
 @kernel_part
 def revalue(legs: Records, position: Records) -> None:
-    """Sum the last marks of a position's legs up."""
+    """Sum up the last marks of a position's legs."""
     value, half_spreads = 0.0, 0.0
     for number in range(len(legs)):
         ratio = legs[number].ratio
@@ -63,7 +62,6 @@ def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, p
         following = chain.quotes[position.row[number]].next
         if following >= 0 and chain.quotes[following].day == today:
             position.row[number] = following
-            fetch(chain.quotes, chain.quotes[following].next)
         elif has_model and day.has_volatility[legs[number].right] and position.strike[number] > 0.0:
             source = max(source, MODELLED)
         else:
@@ -73,7 +71,7 @@ def source_of_marks(chain: Chain, rules: Records, arm: Records, legs: Records, p
 
 @kernel_part
 def mark_unquoted(chain: Chain, legs: Records, position: Records, today: int) -> None:
-    """Return the legs that are not quoted today the prices of the model."""
+    """Mark the legs that are not quoted today at the prices of the model."""
     day = chain.days[today]
     for number in range(len(legs)):
         if chain.quotes[position.row[number]].day != today:
@@ -194,8 +192,8 @@ def assignment_cost(rules: Records, arm: Records, legs: Records, position: Recor
 
 
 @kernel_part
-def finish(rules: Records, position: Records, date: int, reason: int, cost: float, entry_fees: float) -> float:
-    """End a position; return the cash that its end brings."""
+def close(rules: Records, position: Records, date: int, reason: int, cost: float, entry_fees: float) -> float:
+    """Close a position; return the cash that comes in."""
     position.exit_day, position.exit_reason, position.exit_cost = date, reason, cost
     position.modelled_exit = position.modelled_exit and reason != SETTLEMENT
     position.pnl = position.contracts * rules.multiplier * (position.premium - cost) - position.fees

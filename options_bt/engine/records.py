@@ -30,7 +30,7 @@ REFUSALS = (
     "wide_quotes",
     "no_capital",
 )
-"""Why no position was opened on a day with room for one; at most one a day."""
+"""Why no position was opened on a day with a free slot; at most one a day."""
 (
     NO_CLOSE,
     NO_EXPIRATION,
@@ -96,7 +96,7 @@ RULES = np.dtype(
         ("early_assignment", np.bool_),
         ("risk_free", np.float64),
         ("first_arm", np.int64),  # of the job's strategy, in the array of all arms
-        ("calendar", np.int64),  # the job's row in the arms of days
+        ("calendar", np.int64),  # the job's row in the entry signals
     ],
     align=True,
 )
@@ -176,14 +176,14 @@ POSITION = np.dtype(
 """A position while it is open; prices in the terms of the day."""
 POSITION_WORDS = POSITION.itemsize // 8
 
-OPEN = np.dtype([("end", np.int64), ("brings", np.float64), ("max_loss", np.float64)])
-"""An open position in the book: the number of the day that ends it, the cash that its end brings, its margin."""
+OPEN_POSITION = np.dtype([("exit_day", np.int64), ("exit_cash", np.float64), ("max_loss", np.float64)], align=True)
+"""An open position: the number of the day that closes it within the window, the cash that comes in then, its margin."""
 
 STATE = np.dtype(
     [
         ("today", np.int64),  # number of the first day that it has not seen
         ("cash", np.float64),
-        ("still_open", np.int64),
+        ("open_count", np.int64),
         ("next_action", np.int64),  # the first corporate action after its last entry
         ("exposed_days", np.int64),
         ("trades", np.int64),  # entered so far, and summed up below
@@ -208,11 +208,11 @@ STATE = np.dtype(
 """How far a backtest has come: what the next day and the metrics need to know of the days before."""
 
 Records = Any
-"""A numpy.recarray, or one record of it: numpy's own type says nothing of the fields."""
+"""A structured array, or one record of it: numpy's own type says nothing of the fields."""
 
 
 class Arms(NamedTuple):
-    """A strategy as the kernel takes it: recarrays of ARM and LEG."""
+    """Strategies as the kernel takes them: arrays of ARM and LEG."""
 
     arms: Records
     legs: Records

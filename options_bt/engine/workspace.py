@@ -1,4 +1,4 @@
-"""Where the backtests of a thread write: memory that was had once costs nothing more, and new much."""
+"""Where the backtests of a thread write: memory that is kept costs nothing, and new memory much."""
 
 from __future__ import annotations
 
@@ -8,55 +8,55 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from options_bt.engine.records import OPEN, POSITION, POSITION_WORDS, RULES, STATE, TRADE_WORDS
+from options_bt.engine.records import OPEN_POSITION, POSITION, POSITION_WORDS, RULES, STATE, TRADE_WORDS
 
 
-class Room(threading.local):
-    """Memory for the backtests that a thread runs, one row of them after the other, as `kernel.simulate` takes it.
+class Workspace(threading.local):
+    """Memory for the backtests that a thread runs together, as `kernel.simulate` takes it.
 
     Attributes
     ----------
-    jobs : array of RULES
-    states : array of STATE
-        Zeros where backtests begin.
-    book : array of OPEN, one element a place
-        As many places as the backtests may have positions open, in all.
+    jobs, states : arrays of RULES and STATE, one element a job
+    open_slots : array of OPEN_POSITION
+        One element for each position that the jobs may have open, in all.
     positions : array of POSITION, one element a day
     trades : array of int64, (days, TRADE_WORDS)
         The same memory as the positions: their first words.
-    equity : array of float64, one element a day of each backtest
+    equity : array of float64, (jobs, days)
     open_positions, margin, returns : arrays of int32, float64 and float64, one element a day
-    at : dict of str to int
-        Where each of them lies in memory, as compiled code takes it.
     """
 
+    jobs: NDArray[np.void]
+    states: NDArray[np.void]
+    open_slots: NDArray[np.void]
+    positions: NDArray[np.void]
+    equity: NDArray[np.float64]
+    open_positions: NDArray[np.int32]
+    margin: NDArray[np.float64]
+    returns: NDArray[np.float64]
+
     def __init__(self) -> None:
-        self._make(0, 0, 0, 0)
+        self._memory: dict[str, NDArray[Any]] = {}
+        self._shape = (-1, -1, -1)
 
-    def fit(self, places: int, days: int, jobs: int) -> None:
-        """Have at least so many places and days, and so many jobs with as many days each; begin them."""
-        has = len(self.book), len(self.positions), len(self.equity), len(self.jobs)
-        wanted = places, days, days * jobs, jobs
-        if any(few < many for few, many in zip(has, wanted, strict=True)):
-            self._make(*map(max, has, wanted))
-        self._state_words[:jobs] = 0
+    def fit(self, slots: int, days: int, jobs: int) -> None:
+        """Begin backtests: so many jobs of so many days, with so many slots for open positions."""
+        if self._shape != (slots, days, jobs):
+            self._shape = slots, days, jobs
+            self.jobs, self.states = self._array("jobs", RULES, jobs), self._array("states", STATE, jobs)
+            self.open_slots = self._array("open_slots", OPEN_POSITION, slots)
+            self.positions = self._array("positions", POSITION, days)
+            self.equity = self._array("equity", np.float64, jobs * days).reshape(jobs, days)
+            self.open_positions = self._array("open_positions", np.int32, days)
+            self.margin, self.returns = (self._array(name, np.float64, days) for name in ("margin", "returns"))
+            words: NDArray[np.int64] = self.positions.view(np.int64).reshape(days, POSITION_WORDS)
+            self.trades = words[:, :TRADE_WORDS]
+            self._state_words = self.states.view(np.int64)
+        self._state_words.fill(0)
 
-    def _make(self, places: int, days: int, cells: int, jobs: int) -> None:
-        self.jobs, self.states = np.empty(jobs, RULES), np.empty(jobs, STATE)
-        self.book, self.positions = np.empty(places, OPEN), np.empty(days, POSITION)
-        self.equity = np.empty(cells)
-        self.open_positions, self.margin, self.returns = np.empty(days, np.int32), np.empty(days), np.empty(days)
-        self.at = {name: address(array) for name, array in vars(self).items() if isinstance(array, np.ndarray)}
-        words: NDArray[np.int64] = self.positions.view(np.int64).reshape(-1, POSITION_WORDS)
-        self.trades = words[:, :TRADE_WORDS]
-        self._state_words = self.states.view(np.int64).reshape(jobs, STATE.itemsize // 8)
-
-    def equity_of(self, jobs: int, days: int) -> NDArray[np.float64]:
-        """Return the equity of backtests, a row each."""
-        return self.equity[: jobs * days].reshape(jobs, days)
-
-
-def address(array: Any) -> int:
-    """Return where an array lies in memory."""
-    found: int = array.ctypes.data
-    return found
+    def _array(self, name: str, dtype: Any, size: int) -> NDArray[Any]:
+        """Return the beginning of the memory that is kept under a name, which grows where it is too short."""
+        kept = self._memory.get(name)
+        if kept is None or len(kept) < size:
+            kept = self._memory[name] = np.empty(size, dtype)
+        return kept[:size]

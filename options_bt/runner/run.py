@@ -12,7 +12,7 @@ from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import Prepared, covered_years, missing_data, prepared, pull
 from options_bt.data.sources.factory import open_source
 from options_bt.data.sources.source import Source, require_symbols
-from options_bt.engine.native import warm_up
+from options_bt.engine.compiling import is_compiled, warm_up
 from options_bt.errors import RunFolderError, SourceError
 from options_bt.job.planner import Plan
 from options_bt.job.predicates import history_columns
@@ -223,7 +223,8 @@ def _run_pending(run: RunContext, before: Summary, tables: bool) -> Summary:
     pending = ~run.ledger.done(len(run.plan))
     if not pending.any():
         return before
-    warm_up()
+    if not is_compiled():  # one process compiles, and each that runs batches loads
+        warm_up()
     began = time.monotonic()
     coordinator = Coordinator(run, pending, tables)
     stopped_by = coordinator.run()

@@ -13,8 +13,9 @@ from tests.small_run import SmallRun
 REPORTING = """\
 import atexit, sys
 from options_bt.cli import main
-atexit.register(lambda: print("imported:", *sys.modules, file=sys.stderr))
-main()
+if __name__ == "__main__":  # a worker that is spawned imports this too
+    atexit.register(lambda: print("imported:", *sys.modules, file=sys.stderr))
+    main()
 """
 
 
@@ -36,13 +37,17 @@ def test_help_needs_nothing_heavy(tmp_path: Path, command: list[str]) -> None:
 def test_analysis_needs_no_other_statistics_package(small_run: SmallRun, tmp_path: Path, command: str) -> None:
     found = imported_by(tmp_path, command, str(small_run.path), *(["--output", "page.html"] * (command == "report")))
     assert "polars" in found
-    assert not found & {"scipy.linalg", "scipy.stats", "arch", "pandas", "statsmodels"}
+    assert not found & {"numba", "scipy.linalg", "scipy.stats", "arch", "pandas", "statsmodels"}
     assert ("plotly" in found) == (command == "report")
 
 
-def test_a_run_whose_market_is_built_needs_no_compiler(small_run: SmallRun, tmp_path: Path) -> None:
-    found = imported_by(
-        tmp_path, "run", str(small_run.jobfile), "--quick", "--runs", ".", "--cache", str(small_run.cache)
-    )
-    assert "llvmlite" in found
-    assert "numba" not in found
+def test_a_run_with_workers_leaves_the_compiler_to_them(small_run: SmallRun, tmp_path: Path) -> None:
+    command = ["run", str(small_run.jobfile), "--quick", "--runs", ".", "--cache", str(small_run.cache)]
+    assert "numba" not in imported_by(tmp_path, *command, "--workers", "2")
+
+
+def test_a_run_needs_no_statistics_package(small_run: SmallRun, tmp_path: Path) -> None:
+    command = ["run", str(small_run.jobfile), "--quick", "--runs", ".", "--cache", str(small_run.cache)]
+    found = imported_by(tmp_path, *command, "--workers", "1")
+    assert "numba" in found
+    assert not found & {"scipy.linalg", "scipy.stats", "arch", "pandas", "statsmodels"}

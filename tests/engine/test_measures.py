@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from options_bt.engine.account import equity_metrics
 from options_bt.engine.measures import mean_of_lowest
-from options_bt.engine.metrics import EQUITY_METRICS, equity_metrics
+from options_bt.engine.metrics import EQUITY_METRICS
 
 ROUNDING = 1e-11
 

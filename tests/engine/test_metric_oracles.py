@@ -20,7 +20,8 @@ from options_bt.api import Backtest
 from options_bt.data.market.building import build_market
 from options_bt.data.market.features import features
 from options_bt.data.sources.demo import DemoSource
-from options_bt.engine.metrics import EQUITY_METRICS, equity_metrics
+from options_bt.engine.account import equity_metrics
+from options_bt.engine.metrics import EQUITY_METRICS
 from tests.data.quotes import chain_frame, quote, splits_frame
 
 Floats = NDArray[np.float64]

@@ -15,7 +15,7 @@ CALL = 1
 DAYS_PER_YEAR = 365
 
 
-@njit(cache=True, error_model="numpy")  # no exception: the kernel could not raise it
+@njit(error_model="numpy")  # no exception: the kernel could not raise it
 def black_scholes(
     right: int, spot: float, strike: float, years: float, volatility: float
 ) -> tuple[float, float, float]:
@@ -43,6 +43,6 @@ def black_scholes(
     return spot * delta - strike * sign * _normal_cdf(sign * (d1 - deviation)), delta, vega
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _normal_cdf(x: float) -> float:
     return erfc(-x / sqrt(2.0)) / 2

@@ -139,12 +139,16 @@ class Market(Struct, frozen=True, kw_only=True, dict=True):
         return dates
 
     @cached_property
-    def located(self) -> tuple[int, ...]:
-        """Where each of the chain's arrays lies in memory and how long it is, as compiled code takes them."""
-        return tuple(part for array in self.chain for part in (array.ctypes.data, len(array)))
+    def arrays(self) -> Chain:
+        """The chain as plain read-only arrays, which compiled code takes ten times as fast as recarrays."""
+        arrays = [array.view(np.ndarray) for array in self.chain]
+        for array in arrays:
+            array.flags.writeable = False
+        return Chain(*arrays)
 
 
-_UNCHAINED = ("traded", "history")
+_CHAINED = {"days": DAY, "groups": GROUP, "quotes": QUOTE, "implied": IMPLIED, "actions": ACTION}
+_UNCHAINED = {"traded": TRADED, "history": HISTORY}
 
 
 def save_market(market: Market, folder: Path) -> None:
@@ -225,11 +229,11 @@ def open_market(folder: Path) -> Market:
         When there is none.
     """
     about = msgspec.json.decode((folder / "market.json").read_bytes())
-    chain = Chain(*(_mapped(folder / f"{name}.npy") for name in Chain._fields))
-    unchained = {name: _mapped(folder / f"{name}.npy") for name in _UNCHAINED}
+    chain = Chain(*(_mapped(folder / f"{name}.npy", dtype) for name, dtype in _CHAINED.items()))
+    unchained = {name: _mapped(folder / f"{name}.npy", dtype) for name, dtype in _UNCHAINED.items()}
     return Market(chain=chain, **unchained, **{name: about[name] for name in _ABOUT})
 
 
-def _mapped(path: Path) -> Records:
-    # An empty array cannot be mapped.
-    return np.asarray(np.load(path, mmap_mode="r")).view(np.recarray)
+def _mapped(path: Path, dtype: np.dtype[np.void]) -> Records:
+    # A file does not say that the records are aligned, which compiled code relies on.
+    return np.asarray(np.load(path, mmap_mode="r")).view(dtype, np.recarray)

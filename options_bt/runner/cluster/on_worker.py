@@ -11,7 +11,7 @@ from filelock import FileLock
 from msgspec import Struct, structs
 
 from options_bt.data.cache.cache import cache_folder
-from options_bt.engine.native import warm_up
+from options_bt.engine.compiling import warm_up
 from options_bt.errors import OptionsBtError
 from options_bt.runner.cluster import markets
 from options_bt.runner.cluster.versions import versions

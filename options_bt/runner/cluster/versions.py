@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 
 from options_bt.data.market.market import MARKET_FORMAT
-from options_bt.engine.native import source_hash
+from options_bt.engine.machine_code import source_hash
 from options_bt.job.spec import SEMANTICS_VERSION
 
 

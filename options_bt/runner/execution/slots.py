@@ -15,7 +15,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from signal import Signals
 from typing import Any
 
-from options_bt.engine.native import warm_up
+from options_bt.engine.compiling import warm_up
 from options_bt.runner.execution.batch import Answer, Task, run_task
 from options_bt.runner.execution.executor import Finished, Lost, TransferStats, ended
 from options_bt.runner.execution.worker_process import ONE_THREAD, environment, initialize_worker

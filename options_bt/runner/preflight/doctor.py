@@ -112,7 +112,7 @@ def engine_check() -> Check:
     """Check whether the engine is compiled, or can be."""
     if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
         return warning("engine", "runs as plain Python, hundreds of times slower; unset NUMBA_DISABLE_JIT")
-    from options_bt.engine.native import is_compiled
+    from options_bt.engine.compiling import is_compiled
 
     if is_compiled():
         return ok("engine", "is compiled")

@@ -12,7 +12,7 @@ import polars as pl
 from options_bt.data.market.market import Market
 from options_bt.data.prepare import market_with
 from options_bt.engine.backtest import run_backtest
-from options_bt.engine.frames import Identified
+from options_bt.engine.frames import JobOutcome
 from options_bt.errors import RunFolderError, SourceError
 from options_bt.job.planner import Plan
 from options_bt.job.spec import SEMANTICS_VERSION
@@ -25,7 +25,7 @@ _AT_ONCE = 200  # outcomes hold far more than their tables
 
 
 def recomputed(
-    table: Callable[[Sequence[Identified]], pl.DataFrame],
+    table: Callable[[Sequence[JobOutcome]], pl.DataFrame],
     info: RunInfo,
     ledger: Ledger,
     jobs: Sequence[str],
@@ -68,7 +68,7 @@ def recomputed(
         except SourceError as error:
             raise _refusal(info, str(error)) from None
 
-    def identified(position: int, job: str, metrics: bytes) -> Identified:
+    def identified(position: int, job: str, metrics: bytes) -> JobOutcome:
         spec = plan[position]
         outcome = run_backtest(spec, market(spec.symbol))
         if not np.array_equal(outcome.metrics, np.frombuffer(metrics), equal_nan=True):

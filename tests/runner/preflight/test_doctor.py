@@ -409,9 +409,9 @@ def test_the_run_folder_is_checked_where_the_source_is_away(tmp_path: Path) -> N
 
 def test_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
-    monkeypatch.setattr("options_bt.engine.native.is_compiled", lambda: False)
+    monkeypatch.setattr("options_bt.engine.compiling.is_compiled", lambda: False)
     assert "will be compiled by the first run" in doctor_module.engine_check().text
-    monkeypatch.setattr("options_bt.engine.native.is_compiled", lambda: True)
+    monkeypatch.setattr("options_bt.engine.compiling.is_compiled", lambda: True)
     assert doctor_module.engine_check() == Check("ok", "engine", "is compiled")
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     assert doctor_module.engine_check().state == "warning"

@@ -1,4 +1,4 @@
-"""On which days which arm of a strategy may be entered: weekdays, and predicates over features."""
+"""Entry signals: which arm of a strategy may be entered on which day, by weekdays and predicates over features."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Calendar = tuple[Strategy, str | None, str]
 """What says when a job may enter: its strategy's arms, `entry_when` and `entry_every`."""
 
 
-def arms_of_days(
+def entry_signals(
     market: Market, specs: Sequence[JobSpec], first: int, end: int
 ) -> tuple[NDArray[np.int64], Sequence[int]]:
-    """Return the arms that may be entered on the quote days of jobs, and which of them are each job's.
+    """Return the arms that may be entered on the quote days of jobs, and which row of them is each job's.
 
     Parameters
     ----------
@@ -40,18 +40,19 @@ def arms_of_days(
     Returns
     -------
     array of int64, (calendars, days)
-        As `arm_of_day`: one row for all jobs that may enter on the same days.
+        As `signals_of`: one row for all jobs that may enter on the same days.
     sequence of int
         Each job's row.
     """
-    asked = [(spec.strategy, spec.params.entry_when, spec.params.entry_every) for spec in specs]
-    rows = {calendar: row for row, calendar in enumerate(dict.fromkeys(asked))}
+    calendars = [(spec.strategy, spec.params.entry_when, spec.params.entry_every) for spec in specs]
+    rows = {calendar: row for row, calendar in enumerate(dict.fromkeys(calendars))}
     if len(rows) == 1:
-        return arm_of_day(market, asked[0], first, end)[None], [0] * len(specs)
-    return np.stack([arm_of_day(market, calendar, first, end) for calendar in rows]), [rows[one] for one in asked]
+        return signals_of(market, calendars[0], first, end)[None], [0] * len(specs)
+    signals = np.stack([signals_of(market, calendar, first, end) for calendar in rows])
+    return signals, [rows[calendar] for calendar in calendars]
 
 
-def arm_of_day(market: Market, calendar: Calendar, first: int, end: int) -> NDArray[np.int64]:
+def signals_of(market: Market, calendar: Calendar, first: int, end: int) -> NDArray[np.int64]:
     """Return the arm that may be entered on each quote day of a job.
 
     Parameters
@@ -66,16 +67,16 @@ def arm_of_day(market: Market, calendar: Calendar, first: int, end: int) -> NDAr
     array of int64
         Index of the first arm whose predicate is true; NO_ARM on days without one or off `entry_every`.
     """
-    known = _signals_of(market).arms
-    asked = (*calendar, first, end)
-    if asked not in known:
+    known = _predicates_of(market).signals
+    key = (*calendar, first, end)
+    if key not in known:
         if len(known) == _ANSWERS_KEPT:
             known.clear()
-        known[asked] = _arm_of_day(market, *asked)
-    return known[asked]
+        known[key] = _signals_on(market, *key)
+    return known[key]
 
 
-def _arm_of_day(
+def _signals_on(
     market: Market, strategy: Strategy, entry_when: str | None, entry_every: str, first: int, end: int
 ) -> NDArray[np.int64]:
     arms = np.full(end - first, NO_ARM, np.int64)
@@ -98,13 +99,13 @@ def _entry_days(day: NDArray[np.int32], entry_every: str) -> NDArray[np.bool_]:
     return np.isin(weekday, [WEEKDAYS.index(name) for name in entry_every.split(",")])
 
 
-class _Signals:
-    """The feature table of one market, the predicates already answered over it, and the arms of days."""
+class _Predicates:
+    """The feature table of one market, the predicates already evaluated over it, and its entry signals."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
         self._answers: dict[str, NDArray[np.bool_]] = {}
-        self.arms: dict[tuple[Strategy, str | None, str, int, int], NDArray[np.int64]] = {}
+        self.signals: dict[tuple[Strategy, str | None, str, int, int], NDArray[np.int64]] = {}
 
     @cached_property
     def _table(self) -> pl.LazyFrame:
@@ -119,21 +120,21 @@ class _Signals:
         return self._answers[predicate]
 
 
-_signals: OrderedDict[tuple[str, str], _Signals] = OrderedDict()
+_predicates: OrderedDict[tuple[str, str], _Predicates] = OrderedDict()
 
 
 def true_days(market: Market, predicate: str) -> NDArray[np.bool_]:
     """Return on which quote days of a market a predicate is true; null is not true.
 
-    Feature tables are kept for the markets last asked for, by fingerprint.
+    Feature tables are kept for the markets used last, by fingerprint.
     """
-    return _signals_of(market).true_days(predicate)
+    return _predicates_of(market).true_days(predicate)
 
 
-def _signals_of(market: Market) -> _Signals:
+def _predicates_of(market: Market) -> _Predicates:
     key = (market.symbol, market.fingerprint)
-    if key not in _signals:
-        _signals[key] = _Signals(market)
-        if len(_signals) > _MARKETS_KEPT:
-            _signals.popitem(last=False)
-    return _signals[key]
+    if key not in _predicates:
+        _predicates[key] = _Predicates(market)
+        if len(_predicates) > _MARKETS_KEPT:
+            _predicates.popitem(last=False)
+    return _predicates[key]

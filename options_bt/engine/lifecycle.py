@@ -1,6 +1,6 @@
-"""A position from its entry to its end: steps 1 to 4 of section 2 of docs/semantics.md, day by day.
+"""A position from its entry to its exit: steps 1 to 4 of section 2 of docs/semantics.md, day by day.
 
-Nothing that becomes of a position depends on the others, so that each is taken to its end as soon as it is entered.
+No position depends on another, so each is simulated to its exit as soon as it is entered.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from options_bt.data.market.market import Chain
-from options_bt.engine.compiling import kernel_part
+from options_bt.engine.jit import kernel_part
 from options_bt.engine.positions import (
     any_assigned,
     assignment_cost,
+    close,
     exit_reason,
-    finish,
     mark,
     option_cost,
     position_value,
@@ -40,7 +40,7 @@ def is_assigned_by(chain: Chain, rules: Records, legs: Records, position: Record
 
 
 @kernel_part
-def hold(
+def simulate_position(
     chain: Chain,
     rules: Records,
     arm: Records,
@@ -48,15 +48,15 @@ def hold(
     position: Records,
     entered: int,
     last: int,
-    worth: NDArray[np.float64],
+    value: NDArray[np.float64],
 ) -> tuple[int, float]:
-    """Take a position to its end; return the number of that day, and the cash that the end brings.
+    """Hold a position until it is closed; return the number of that day, and the cash that comes in then.
 
-    `entered` is the number of its first day and `last` that of the window's last; `worth` begins at the first, and what
+    `entered` is the number of its first day and `last` that of the window's last; `value` begins at the first, and what
     the position is worth at the close of each day, in dollars, is added to it.
     """
     entry_fees = position.fees
-    worth[0] += position_value(rules, arm, position)
+    value[0] += position_value(rules, arm, position)
     for today in range(entered + 1, last + 1):
         day = chain.days[today]
         date = day.date
@@ -73,12 +73,12 @@ def hold(
             if reason == STILL_OPEN and today == last:
                 reason = WINDOW_END
             if reason == STILL_OPEN:
-                worth[today - entered] += position_value(rules, arm, position)
+                value[today - entered] += position_value(rules, arm, position)
                 continue
             cost = option_cost(rules, legs, position)
             if arm.shares > 0:
                 cost -= arm.shares * position.close_mark
             position.fees += position.contracts * arm.contracts * rules.commission
             position.close_exit = day.close
-        return today, finish(rules, position, date, reason, cost, entry_fees)
-    return last, 0.0  # never: the last day ends it
+        return today, close(rules, position, date, reason, cost, entry_fees)
+    return last, 0.0  # never: the last day closes it
