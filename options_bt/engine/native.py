@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).parents[1]
 _ARGUMENTS = {"simulate": 27, "measure": 8}
 """How many addresses and counts each entry point takes, all of them of eight bytes."""
-_SOURCES = ("data/market/black_scholes.py", "data/market/market.py", "job/strategies.py")
+_SOURCES = ("data/market/market.py", "job/strategies.py")
 
 
 class Entry(NamedTuple):
