@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from options_bt.data.cache.cache import Cache, cached_sources
 from options_bt.data.cache.pulling import pull_rates, pull_symbol, refresh
+from options_bt.data.market.building import MARKET_COLUMNS, build_market
 from options_bt.data.market.market import MARKET_FORMAT, Market, damaged_files, open_market, save_market
 from options_bt.data.sources.source import Source, require_symbols
 from options_bt.errors import SourceError
@@ -127,8 +128,6 @@ def prepared(cache: Cache, symbol: str, years: Sequence[int]) -> Prepared:
         if faults:
             cache.forget(manifest, (path for path, _ in faults))
             raise DamagedCacheError(cache.folder, faults)
-        from options_bt.data.market.building import MARKET_COLUMNS, build_market  # numba, which nothing else here needs
-
         frames = cache.chain(manifest, years, MARKET_COLUMNS), cache.closes(symbol), cache.splits(symbol)
         market = build_market(symbol, fingerprint, *frames, **cache.extras(manifest))
         save_market(market, folder)

@@ -16,7 +16,7 @@ from tempfile import TemporaryFile
 logger = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).parents[1]
-_SOURCES = ("data/market/black_scholes.py", "data/market/market.py", "job/strategies.py")
+_SOURCES = ("data/market/implied.py", "data/market/market.py", "job/strategies.py")
 _IRRELEVANT = {"NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "NUMBA_NUM_THREADS"}
 """Settings of numba's that leave machine code as it is."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from math import exp, isnan, log, nan, sqrt
 
-from options_bt.data.market.black_scholes import DAYS_PER_YEAR, black_scholes
+from options_bt.data.market.implied import DAYS_PER_YEAR
 from options_bt.data.market.market import Chain
+from options_bt.engine.black_scholes import black_scholes
 from options_bt.engine.jit import kernel_part
 from options_bt.engine.records import NOT_FOUND, PUT, Records
 

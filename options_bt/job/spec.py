@@ -12,7 +12,7 @@ from msgspec import Struct
 from options_bt.job.parameters import Parameters
 from options_bt.job.strategies import Strategy
 
-SEMANTICS_VERSION = 5
+SEMANTICS_VERSION = 6
 """Raised whenever the engine gives other numbers for the same job on the same data."""
 
 Role = Literal["full", "train", "test"]

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_bt.data.market.black_scholes import black_scholes
 from options_bt.data.market.building import build_market
 from options_bt.data.market.market import Market
 from options_bt.data.sources.files import FilesSource
+from options_bt.engine.black_scholes import black_scholes
 from options_bt.engine.modelled import LEAST_HALF_SPREAD, modelled
 from tests.data.quotes import Row, chain_frame, closes_frame, quote, splits_frame
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 
+from options_bt.data.market.cleaning import cleaned
 from options_bt.data.market.closes import Closes, Splits, day_numbers, read_splits
-from options_bt.data.market.filling import filled_quotes
+from options_bt.data.market.filling import filled_quotes, records
+from options_bt.data.market.groups import grouped
 from options_bt.data.market.links import next_rows
 from options_bt.data.market.market import ACTION, DAY, GROUP, HISTORY, TRADED, Chain, Market, Records
-from options_bt.data.market.ordering import Ordered, ordered
 
 MARKET_COLUMNS = ("date", "expiration", "strike", "right", "bid", "ask", "iv", "delta")
 """What a market holds of a chain."""
@@ -43,27 +42,27 @@ def build_market(
     Market
         Without quotes its arrays are empty.
     """
-    quotes = ordered(chain)
+    quotes, dropped = cleaned(chain)
     read = read_splits(splits)
-    prices = Closes(closes, read, np.unique(quotes.groups.date), quotes.quotes)
+    prices = Closes(closes, read, quotes)
     return Market(
         symbol=symbol,
         fingerprint=fingerprint,
         chain=_chain(quotes, prices, read, _paid(dividends)),
-        traded=_records(TRADED, date=prices.traded_day, close=prices.traded),
+        traded=records(TRADED, date=prices.traded_day, close=prices.traded),
         history=_history(volatility),
-        dropped=quotes.dropped,
+        dropped=dropped,
         implied_closes=int((prices.implied & ~np.isnan(prices.on_quote_days)).sum()),
     )
 
 
-def _chain(ordered: Ordered, prices: Closes, splits: Splits, dividends: pl.DataFrame) -> Chain:
-    groups = ordered.groups
-    filled = filled_quotes(ordered, prices, next_rows(groups, ordered.cents, splits))
+def _chain(quotes: pl.DataFrame, prices: Closes, splits: Splits, dividends: pl.DataFrame) -> Chain:
+    groups = grouped(quotes)
+    filled = filled_quotes(quotes, groups, prices, next_rows(groups, quotes["cents"].to_numpy(), splits))
     first_group = np.searchsorted(groups.date, prices.quote_day)
     expirations, number = np.unique(groups.expiration, return_inverse=True)
     return Chain(
-        days=_records(
+        days=records(
             DAY,
             date=prices.quote_day,
             close=prices.on_quote_days,
@@ -71,7 +70,7 @@ def _chain(ordered: Ordered, prices: Closes, splits: Splits, dividends: pl.DataF
             groups_to=np.append(first_group[1:], len(groups.date)),
             has_volatility=filled.has_volatility,
         ),
-        groups=_records(
+        groups=records(
             GROUP,
             expiration=groups.expiration,
             settlement=prices.at_expiration(expirations)[number],
@@ -106,21 +105,12 @@ def _actions(splits: Splits, dividends: pl.DataFrame, prices: Closes) -> Records
         "close": np.concatenate([nothing * np.nan, close]),
     }
     order = np.argsort(columns["date"], kind="stable")
-    return _records(ACTION, **{name: column[order] for name, column in columns.items()})
+    return records(ACTION, **{name: column[order] for name, column in columns.items()})
 
 
 def _history(volatility: pl.DataFrame | None) -> Records:
     if volatility is None:
-        return _records(HISTORY, date=[], hv=[], iv=[])
+        return records(HISTORY, date=[], hv=[], iv=[])
     rows = volatility.drop_nulls("date").unique("date", keep="last", maintain_order=True).sort("date")
     levels = {name: rows[f"{name}_current"].fill_null(np.nan) for name in ("hv", "iv")}
-    return _records(HISTORY, date=day_numbers(rows["date"]), **levels)
-
-
-def _records(dtype: np.dtype[Any], **columns: Any) -> Records:
-    # Zeros, so that the padding between fields is the same in every file.
-    records = np.zeros(len(next(iter(columns.values()))), dtype).view(np.recarray)
-    for name, column in columns.items():
-        records[name] = column
-    records.flags.writeable = False  # the kernel is compiled once, for what a memory map gives
-    return records
+    return records(HISTORY, date=day_numbers(rows["date"]), **levels)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 REASONS = (
     "null_key",
@@ -77,8 +75,8 @@ def marked(chain: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.when(again).then(pl.lit("duplicate")).otherwise("reason").alias("reason")).drop("_row")
 
 
-def judged(chain: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of a chain in its order, with what decides over them.
+def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Return the quotes that survive cleaning, and how many were dropped by reason.
 
     Parameters
     ----------
@@ -87,51 +85,25 @@ def judged(chain: pl.DataFrame) -> pl.DataFrame:
 
     Returns
     -------
-    polars.DataFrame
-        `faulty` tells of every reason but the last; `cents` is the strike in whole cents; `right` is 0 for puts and 1
-        for calls; `delta` is NaN where it cannot choose a leg.
-    """
-    is_put = pl.col("right") == "put"
-    usable = pl.col("delta").is_between(-1, 1) & ((pl.col("delta") < 0) == is_put) & (pl.col("delta") != 0)
-    return _with_cents(chain).with_columns(
-        pl.any_horizontal(_checks()).alias("faulty"),
-        pl.when(usable).then("delta").otherwise(np.nan).alias("delta"),
-        is_put.not_().cast(pl.Int8).alias("right"),
-    )
-
-
-def sorted_rows(rows: pl.DataFrame) -> NDArray[np.uint32]:
-    """Return which of the rows that `judged` gave survive, by date, expiration, right (puts first) and strike."""
-    keys = rows.select("faulty", *_KEY).with_row_index("row").filter(~pl.col("faulty")).sort(_KEY, maintain_order=True)
-    # What has an equal key stands together, in the order it was read.
-    again = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(-1)) for name in _KEY)
-    return keys.filter(~again)["row"].to_numpy()
-
-
-def dropped(rows: pl.DataFrame, kept: int) -> dict[str, int]:
-    """Return how many of the rows that `judged` gave are dropped by each reason, if so many are kept."""
-    faulty = rows.filter("faulty")
-    counts = dict(faulty.select(_reason()).to_series().value_counts().iter_rows())
-    counts["duplicate"] = rows.height - faulty.height - kept
-    return {reason: counts.get(reason, 0) for reason in REASONS}
-
-
-def cleaned(chain: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Return the quotes that survive cleaning, and how many were dropped by reason.
-
-    Parameters
-    ----------
-    chain : polars.DataFrame
-        As `judged` takes it.
-
-    Returns
-    -------
     quotes : polars.DataFrame
-        With the columns of `judged`, sorted by date, expiration, right (puts first) and strike; `delta` is null
-        where it cannot choose a leg.
-    counts : dict of str to int
+        Sorted by date, expiration, right (puts first) and strike. `cents` is the strike in whole cents; `right` is 0
+        for puts and 1 for calls; `delta` is null where it cannot choose a leg.
+    dropped : dict of str to int
         Every reason, also those that never held.
     """
-    rows = judged(chain)
-    kept = sorted_rows(rows)
-    return rows[kept].with_columns(pl.col("delta").fill_nan(None)), dropped(rows, len(kept))
+    rows = _with_cents(chain).with_columns(pl.any_horizontal(_checks()).alias("faulty"))
+    faulty = rows.filter("faulty")
+    is_put = pl.col("right") == "put"
+    usable = pl.col("delta").is_between(-1, 1) & ((pl.col("delta") < 0) == is_put) & (pl.col("delta") != 0)
+    quotes = (
+        rows.filter(~pl.col("faulty"))
+        .drop("faulty", "strike")
+        .with_columns(pl.when(usable).then("delta"), is_put.not_().cast(pl.Int8).alias("right"))
+        .sort(_KEY, maintain_order=True)
+    )
+    # Rows with the same key stand together, in the order they were read.
+    is_last = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(-1)) for name in _KEY)
+    quotes = quotes.filter(is_last).rechunk()
+    counts = dict(faulty.select(_reason()).to_series().value_counts().iter_rows())
+    counts["duplicate"] = rows.height - faulty.height - quotes.height
+    return quotes, {reason: counts.get(reason, 0) for reason in REASONS}

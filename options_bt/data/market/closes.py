@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -54,25 +53,22 @@ class Closes:
     frame : polars.DataFrame
         ``date`` and ``close`` as traded; rows without a positive finite close do not exist.
     splits : Splits
-    quote_day : array of int32
-        The quote days, rising.
-    quotes : callable
-        Returns the clean quotes, for the closes that parity implies; called where a quote day has none from trades.
+    quotes : polars.DataFrame
+        The clean quotes, as `cleaning.cleaned` returns them: their days, and the closes that parity implies where a
+        quote day has none from trades.
     """
 
-    def __init__(
-        self, frame: pl.DataFrame, splits: Splits, quote_day: Days, quotes: Callable[[], pl.DataFrame]
-    ) -> None:
+    def __init__(self, frame: pl.DataFrame, splits: Splits, quotes: pl.DataFrame) -> None:
         close = pl.col("close")
         usable = pl.col("date").is_not_null() & close.is_finite() & (close > 0)
         rows = frame.filter(usable.fill_null(False)).unique("date", keep="last", maintain_order=True).sort("date")
         self.traded_day = day_numbers(rows["date"])
         self.traded = rows["close"].to_numpy().astype(np.float64)
         self._splits = splits
-        self.quote_day = quote_day
+        self.quote_day = day_numbers(quotes["date"].unique().sort())
         traded = self._traded_on(self.quote_day)
         self.implied = np.isnan(traded)
-        self.on_quote_days = np.where(self.implied, self._implied(quotes()), traded) if self.implied.any() else traded
+        self.on_quote_days = np.where(self.implied, self._implied(quotes), traded) if self.implied.any() else traded
 
     def _carried(self, day: Days, values: Floats, until: Days, side: str, longest: int | None = None) -> Floats:
         """Return the last value dated before (`left`) or by (`right`) each date, in that date's terms; else NaN."""

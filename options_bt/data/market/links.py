@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from math import floor
+from itertools import pairwise
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from options_bt.data.market.cleaning import TOLERANCE
-from options_bt.data.market.closes import Splits
-from options_bt.data.market.ordering import Groups, Places
+from options_bt.data.market.closes import Floats, Splits
+from options_bt.data.market.groups import Groups
 
 
 def next_rows(groups: Groups, cents: NDArray[np.int64], splits: Splits) -> NDArray[np.int32]:
     """Return the row of the same contract on its next quote day, for each row.
 
     A contract is an expiration, a right and a strike; at a split its strike is divided by the ratio and
-    rounded to cents, and it goes on under that strike.
+    rounded to cents, and it continues under that strike.
 
     Parameters
     ----------
@@ -32,50 +30,38 @@ def next_rows(groups: Groups, cents: NDArray[np.int64], splits: Splits) -> NDArr
     array of int32
         -1 for the last quote of a contract.
     """
-    result = np.full(len(cents), -1, np.int32)
-    through = np.argsort(groups.expiration, kind="stable")  # each expiration's days, one after the other
-    epoch = np.searchsorted(splits.day, groups.date, side="right")
+    expirations, number = np.unique(groups.expiration, return_inverse=True)
+    series = np.repeat(np.stack([2 * number, 2 * number + 1], axis=1).ravel(), groups.sizes.ravel())
+    first = np.flatnonzero(np.diff(groups.date, prepend=-1))  # group of each day
+    start = np.append(groups.puts_from[first], len(cents))
+    epochs = list(pairwise([0, *np.searchsorted(groups.date[first], splits.day), len(first)]))
+    strikes = _strikes([cents[start[begin] : start[end]] for begin, end in epochs], splits.ratio)
+    result, numbers = np.empty(len(cents), np.int32), np.arange(1, len(cents) + 1, dtype=np.int32)
+    # From the last day to the first: the number of each contract's next quote, counted from 1; 0 where there is none.
+    following = np.zeros((2 * len(expirations), len(strikes[-1])), np.int32)
+    for epoch in reversed(range(len(epochs))):
+        if epoch < len(splits.day):
+            became = np.searchsorted(strikes[epoch + 1], _after_split(strikes[epoch], splits.ratio[epoch]))
+            following = following.take(became, axis=1)
+        table = following.reshape(-1)
+        begin, end = epochs[epoch]
+        rows = slice(start[begin], start[end])
+        contract = series[rows] * len(strikes[epoch]) + np.searchsorted(strikes[epoch], cents[rows])
+        for day in reversed(range(begin, end)):
+            today = slice(start[day], start[day + 1])
+            quoted = contract[start[day] - start[begin] : start[day + 1] - start[begin]]
+            result[today] = table[quoted]
+            table[quoted] = numbers[today]
+    return result - 1
 
-    def link(begin: Places, end: Places) -> None:
-        _link(groups.expiration[through], epoch[through], begin[through], end[through], cents, splits.ratio, result)
 
-    with ThreadPoolExecutor(2) as threads:
-        list(threads.map(link, (groups.puts_from, groups.calls_from), (groups.calls_from, groups.calls_to)))
+def _strikes(cents: list[NDArray[np.int64]], ratio: Floats) -> list[Floats]:
+    """Return the strikes between splits, rising: those that are quoted, and what earlier ones have become."""
+    result = [np.unique(cents[0]).astype(np.float64)]
+    for number, quoted in enumerate(cents[1:]):
+        result.append(np.union1d(np.unique(quoted), _after_split(result[-1], ratio[number])))
     return result
 
 
-@njit(cache=True, nogil=True)
-def _link(
-    expiration: NDArray[np.int32],
-    epoch: Places,
-    begin: Places,
-    end: Places,
-    cents: NDArray[np.int64],
-    ratio: NDArray[np.float64],
-    result: NDArray[np.int32],
-) -> None:
-    """Link the rows of one right: those of each day are merged into what the days before it left open, by strike."""
-    room = len(cents)
-    strikes, rows = np.empty(room, np.int64), np.empty(room, np.int32)
-    merged_strikes, merged_rows = np.empty(room, np.int64), np.empty(room, np.int32)
-    count = 0  # contracts that are open: their strikes in the terms of the day, rising, and their last rows
-    for day in range(len(begin)):
-        if day == 0 or expiration[day] != expiration[day - 1]:
-            count = 0
-        for split in range(epoch[day - 1] if count else epoch[day], epoch[day]):
-            for place in range(count):
-                strikes[place] = floor(strikes[place] / ratio[split] + 0.5 + TOLERANCE)
-        place = merged = 0
-        for row in range(begin[day], end[day]):
-            while place < count and strikes[place] < cents[row]:  # not quoted today
-                merged_strikes[merged], merged_rows[merged] = strikes[place], rows[place]
-                place, merged = place + 1, merged + 1
-            while place < count and strikes[place] == cents[row]:  # a split may have made one of several
-                result[rows[place]] = row
-                place += 1
-            merged_strikes[merged], merged_rows[merged] = cents[row], row
-            merged += 1
-        while place < count:
-            merged_strikes[merged], merged_rows[merged] = strikes[place], rows[place]
-            place, merged = place + 1, merged + 1
-        strikes, merged_strikes, rows, merged_rows, count = merged_strikes, strikes, merged_rows, rows, merged
+def _after_split(cents: Floats, ratio: float) -> Floats:
+    return np.floor(cents / ratio + 0.5 + TOLERANCE)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -17,7 +14,7 @@ from numpy.typing import NDArray
 
 from options_bt.storage import new_folder
 
-MARKET_FORMAT = 4
+MARKET_FORMAT = 5
 """Raised whenever the arrays change; markets of another format are built again."""
 
 
@@ -160,28 +157,14 @@ def save_market(market: Market, folder: Path) -> None:
         When the disk refuses.
     """
     arrays = market.chain._asdict() | {name: getattr(market, name) for name in _UNCHAINED}
-    contents = {f"{name}.npy": _contents(array) for name, array in arrays.items()}
     with new_folder(folder) as temporary:
-        with ThreadPoolExecutor() as threads:  # a large array is written while it is summed up
-            tasks = [
-                (threads.submit(_write, temporary / name, parts), threads.submit(_checksum, parts))
-                for name, parts in contents.items()
-            ]
-            files = {name: (task[0].result(), task[1].result()) for name, task in zip(contents, tasks, strict=True)}
+        files = {}
+        for name, array in arrays.items():
+            path = temporary / f"{name}.npy"
+            np.save(path, array)
+            files[path.name] = (path.stat().st_size, _checksum(path))
         about = {name: getattr(market, name) for name in _ABOUT} | {"files": files}
         (temporary / "market.json").write_bytes(msgspec.json.encode(about))
-
-
-def _contents(array: Records) -> tuple[bytes, memoryview]:
-    """Return the header and the data of an array's file."""
-    header = BytesIO()
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
-    return header.getvalue(), np.asarray(array).view(np.uint8).data
-
-
-def _write(path: Path, parts: Iterable[bytes | memoryview]) -> int:
-    with path.open("wb") as file:
-        return sum(map(file.write, parts))
 
 
 _ABOUT = ("symbol", "fingerprint", "dropped", "implied_closes")
@@ -203,21 +186,17 @@ def damaged_files(folder: Path, *, to_the_bit: bool = False) -> list[Path]:
     return [
         path
         for path, (size, checksum) in ((folder / name, as_written) for name, as_written in files.items())
-        if not path.is_file() or path.stat().st_size != size or (to_the_bit and _checksum_of(path) != checksum)
+        if not path.is_file() or path.stat().st_size != size or (to_the_bit and _checksum(path) != checksum)
     ]
 
 
-def _checksum(parts: Iterable[bytes | memoryview]) -> str:
-    """Return the CRC-32 of a file by its parts: it tells of damage, which is all that threatens a market."""
+def _checksum(path: Path) -> str:
+    """Return the CRC-32 of a file: it detects damage, which is all that threatens a market."""
     total = 0
-    for part in parts:
-        total = crc32(part, total)
-    return f"{total:08x}"
-
-
-def _checksum_of(path: Path) -> str:
     with path.open("rb") as file:
-        return _checksum(iter(partial(file.read, 1_000_000), b""))
+        for part in iter(partial(file.read, 1_000_000), b""):
+            total = crc32(part, total)
+    return f"{total:08x}"
 
 
 def open_market(folder: Path) -> Market:

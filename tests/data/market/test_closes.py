@@ -38,8 +38,7 @@ def opened(
     splits: Sequence[tuple[date | None, float | None, float | None]] = (),
 ) -> Closes:
     quotes, _ = cleaned(chain_frame(rows))
-    quote_day = day_numbers(quotes["date"].unique().sort())
-    return Closes(closes_frame(closes), read_splits(splits_frame(splits)), quote_day, lambda: quotes)
+    return Closes(closes_frame(closes), read_splits(splits_frame(splits)), quotes)
 
 
 def on_quote_days(prices: Closes) -> dict[date, float]:

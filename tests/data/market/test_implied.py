@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from vollib.black_scholes import black_scholes as vollib_price
 from vollib.black_scholes.implied_volatility import implied_volatility as vollib_implied
 
-from options_bt.data.market.black_scholes import black_scholes
 from options_bt.data.market.implied import implied_volatilities
+from options_bt.engine.black_scholes import black_scholes
 
 spots, log_moneyness = st.floats(1.0, 2000.0), st.floats(-0.7, 0.7)
 days, volatilities = st.floats(1.0, 730.0), st.floats(0.02, 5.0)
@@ -79,6 +79,13 @@ def test_many_at_once_are_each_as_alone_to_the_last_bit(many: list[Option]) -> N
     alone = [implied(row) for row in rows]
     np.testing.assert_array_equal(together[0], [volatility[0] for volatility, _ in alone])
     np.testing.assert_array_equal(together[1], [vega[0] for _, vega in alone])
+
+
+def test_the_place_among_tens_of_thousands_changes_nothing() -> None:
+    rows = [(number % 2, 1.0 + number, 100.0, 80.0 + number, 0.2) for number in range(35)]
+    alone, many = implied(*rows), implied(*(rows * 1000))
+    for one, all_of_them in zip(alone, many, strict=True):
+        np.testing.assert_array_equal(all_of_them, np.tile(one, 1000))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from options_bt.data.market.closes import Splits
+from options_bt.data.market.groups import Groups
 from options_bt.data.market.links import next_rows
-from options_bt.data.market.ordering import Groups
 
 Contract = tuple[int, int, int, int]  # day, expiration, right, cents
 

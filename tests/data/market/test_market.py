@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from options_bt.data.market import filling
 from options_bt.data.market.building import build_market
 from options_bt.data.market.market import Chain, Market, open_market, save_market
 from options_bt.data.sources.files import FilesSource
@@ -196,14 +195,6 @@ def test_the_order_of_reading_changes_nothing_but_which_duplicate_stays(seed: in
     one, other = (build_market("X", "f", frame, *others) for frame in frames)
     if one.dropped["duplicate"] == 0:
         assert_equal(one, other)
-
-
-@pytest.mark.parametrize("part", [1, 7])
-def test_the_parts_that_threads_take_change_nothing(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
-    whole = random_market(3).built().chain
-    monkeypatch.setattr(filling, "_PART", part)
-    for array, other in zip(random_market(3).built().chain, whole, strict=True):
-        assert array.tobytes() == other.tobytes()
 
 
 def test_real_quotes_make_a_market(real_data: Path) -> None:

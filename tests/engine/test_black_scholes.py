@@ -9,7 +9,7 @@ from vollib.black_scholes import black_scholes as vollib_price
 from vollib.black_scholes.greeks.analytical import delta as vollib_delta
 from vollib.black_scholes.greeks.analytical import vega as vollib_vega
 
-from options_bt.data.market.black_scholes import black_scholes
+from options_bt.engine.black_scholes import black_scholes
 
 spots, log_moneyness = st.floats(1.0, 2000.0), st.floats(-0.7, 0.7)
 days, volatilities = st.floats(1.0, 730.0), st.floats(0.05, 3.0)

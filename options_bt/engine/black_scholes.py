@@ -10,9 +10,7 @@ from math import erfc, exp, log, pi, sqrt
 
 from numba import njit
 
-CALL = 1
-"""The right of a call as a number; a put is 0."""
-DAYS_PER_YEAR = 365
+from options_bt.engine.records import CALL
 
 
 @njit(error_model="numpy")  # no exception: the kernel could not raise it
