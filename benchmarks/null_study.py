@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from options_bt.analysis.overfitting.of_run import Overfitting, overfitting_of
+from options_bt.analysis.overfitting.statistics import Overfitting, overfitting_of
 from options_bt.analysis.overfitting.trials import Trials
 from options_bt.data.market.building import build_market
 from options_bt.data.market.market import Market

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 from msgspec import structs
+from options_bt.analysis.tables import ranked
 
 from options_bt.analysis.run_reader import Run, open_run
-from options_bt.analysis.tables import ranked
 from options_bt.errors import StorageError
 from options_bt.job import schema
 from options_bt.job.schema import JobFile
