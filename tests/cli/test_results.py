@@ -136,8 +136,8 @@ def test_compare_says_how_many_jobs_have_no_tables(command: Command, small_run: 
     answer = command("compare", small_run.path, bare.path)
     assert (answer.code, answer.out) == (
         0,
-        "4 jobs are bit-identical in results; trades and equity were compared for 1 of them (the others are not kept by "
-        "both runs)\n",
+        "4 jobs are bit-identical in results; trades and equity were compared for 1 of them (the others are not kept "
+        "by both runs)\n",
     )
 
 
