@@ -1,8 +1,8 @@
 """How often each statistic calls the best of a grid a winner where nothing can win: `make null-study`.
 
-A grid is that of jobs/grid.yaml: 4 symbols x 5 deltas x 3 DTE ranges of put spreads. Each has its own markets: two years
-of daily quotes at fair value, without spread, slippage or commission, so that every true Sharpe ratio is 0. The control
-has overpriced options: quoted at a volatility some points above that of the prices.
+A grid is that of jobs/grid.yaml: 4 symbols x 5 deltas x 3 DTE ranges of put spreads. Each has its own markets: two
+years of daily quotes at fair value, without spread, slippage or commission, so that every true Sharpe ratio is 0. The
+control has overpriced options: quoted at a volatility some points above that of the prices.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def main() -> None:
         "# How often each statistic calls the best of a grid a winner",
         "",
         f"{GRIDS} grids of each kind, of {SYMBOLS} symbols x 15 put spreads (one symbol: 15) on two years of daily "
-        f"quotes at fair values, no costs. With an edge, puts are quoted {PREMIUM * 100:.0f} points of volatility above "
-        f"the {VOLATILITY:.0%} of the prices.",
+        f"quotes at fair values, no costs. With an edge, puts are quoted {PREMIUM * 100:.0f} points of volatility "
+        f"above the {VOLATILITY:.0%} of the prices.",
         "",
         f"| called a winner by | {' | '.join(kinds)} |",
         f"| --- {'| ---: ' * len(kinds)}|",

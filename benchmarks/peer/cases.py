@@ -1,4 +1,4 @@
-"""The cases: strategies and rules, in the terms of each program."""
+"""The cases: strategies and rules, as each program names them."""
 
 from __future__ import annotations
 

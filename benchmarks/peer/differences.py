@@ -13,21 +13,21 @@ CENT = 1e-6
 TIE = 1e-9
 
 RULES = {
-    "end": "The planned exit is after the last day of the data. optopsy drops the trade and takes another expiration, or"
-    " none; options-bt closes it on the last day.",
-    "holiday": "The market is closed on the day of the planned exit. optopsy drops the trade and takes another expiration; "
-    "options-bt closes it on the next quote day.",
+    "end": "The planned exit is after the last day of the data. optopsy drops the trade and takes another "
+    "expiration, or none; options-bt closes it on the last day.",
+    "holiday": "The market is closed on the day of the planned exit. optopsy drops the trade and takes another "
+    "expiration; options-bt closes it on the next quote day.",
     "unquoted": "A leg has no quote on the day of the planned exit. Handled as a holiday.",
-    "order": "The put and the call nearest to the body's delta have different strikes. optopsy takes another expiration; "
-    "options-bt sells both at the put's.",
-    "tie": "Two strikes are equally far from the delta. optopsy takes the lower one, or the one nearer by the last bit "
-    "of a float; options-bt takes the one further out of the money.",
-    "threshold": "The stop loss or profit target is met exactly. In floats it is missed by the last bit, so optopsy keeps the "
-    "position; options-bt compares with a tolerance.",
-    "mids": "optopsy checks a stop loss or profit target at the mids, and fills there; options-bt checks and fills at "
-    "closing prices with slippage.",
-    "late": "optopsy checks a stop loss or profit target until the contract's last quote, even after the planned exit, "
-    "and moves the exit there.",
+    "order": "The put and the call nearest to the body's delta have different strikes. optopsy takes another "
+    "expiration; options-bt sells both at the put's.",
+    "tie": "Two strikes are equally far from the delta. optopsy takes the lower one, or the one nearer by the last "
+    "bit of a float; options-bt takes the one further out of the money.",
+    "threshold": "The stop loss or profit target is met exactly. In floats it is missed by the last bit, so optopsy "
+    "keeps the position; options-bt compares with a tolerance.",
+    "mids": "optopsy checks a stop loss or profit target at the mids, and fills there; options-bt checks and fills "
+    "at closing prices with slippage.",
+    "late": "optopsy checks a stop loss or profit target until the contract's last quote, even after the planned "
+    "exit, and moves the exit there.",
     "quotes": "optopsy closes at the quotes of the expiration day; options-bt settles at the intrinsic value.",
 }
 UNEXPLAINED = "unexplained"

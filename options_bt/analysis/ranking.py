@@ -24,27 +24,7 @@ def ranked(
     where: str | None = None,
     columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Return results, best first.
-
-    Parameters
-    ----------
-    results : polars.LazyFrame
-        From `Run.scan_results`.
-    by : str
-        The column to rank by. Numbers are sorted from the best down, text and dates upwards; null comes last, and ties
-        keep the order of the plan.
-    top : int, optional
-        The number of rows; all by default.
-    where : str, optional
-        SQL condition over the columns, such as ``delta > 0.18``.
-    columns : sequence of str, optional
-        The columns to read; all by default.
-
-    Raises
-    ------
-    InputError
-        When `by` is not a column or `where` is not a condition.
-    """
+    """Return results as `Run.ranked` does, with only some columns if `columns` names them."""
     known = results.collect_schema()
     if by not in known:
         raise InputError(f"--sort: got {by!r}{nearest(by, known)}; allowed: {', '.join(known)}")

@@ -100,7 +100,8 @@ class Run:
         Parameters
         ----------
         by : str, optional
-            The column to rank by; the job's objective by default. Null comes last, ties keep the order of the plan.
+            The column to rank by; the job's objective by default. Numbers are sorted from the best down, text and dates
+            upwards; null comes last, and ties keep the order of the plan.
         top : int, optional
             The number of rows; all by default.
         where : str, optional

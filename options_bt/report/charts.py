@@ -28,8 +28,9 @@ def label(text: object) -> str:
     return escape(str(text), quote=False)
 
 
-def _layout(height: int, **layout: Any) -> dict[str, Any]:
-    return {"height": height, "margin": _MARGIN, "colorway": list(COLORS), "legend": _LEGEND} | layout
+def _figure(traces: list[dict[str, Any]], height: int, **layout: Any) -> Figure:
+    shared = {"height": height, "margin": _MARGIN, "colorway": list(COLORS), "legend": _LEGEND}
+    return {"data": traces, "layout": shared | layout}
 
 
 def _title(text: str) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def equity_chart(equity: Mapping[str, pl.DataFrame], capital: Mapping[str, float
     capital : mapping of str to float
         The capital that each started with, which is its first peak.
     """
-    traces = []
+    traces: list[dict[str, Any]] = []
     for number, (name, rows) in enumerate(equity.items()):
         dates = [f"{day:%Y-%m-%d}" for day in rows["date"]]
         drawdown = drawdowns(rows["equity"], capital[name])
@@ -60,16 +61,14 @@ def equity_chart(equity: Mapping[str, pl.DataFrame], capital: Mapping[str, float
         upper = {"y": rows["equity"].round(2).to_list(), "hovertemplate": "$%{y:,.0f}"}
         lower = {"y": drawdown.round(5).to_list(), "hovertemplate": "%{y:.2%}", "yaxis": "y2", "showlegend": False}
         traces += [lines | upper, lines | lower]
-    return {
-        "data": traces,
-        "layout": _layout(
-            520 + 22 * len(equity),
-            hovermode="x unified",
-            xaxis={"anchor": "y2", "type": "date", "hoverformat": "%Y-%m-%d"},
-            yaxis=_title("equity, $") | {"domain": [0.38, 1], "tickformat": ",.0f"},
-            yaxis2=_title("drawdown") | {"domain": [0.06, 0.32], "tickformat": ".1%"},
-        ),
-    }
+    return _figure(
+        traces,
+        520 + 22 * len(equity),
+        hovermode="x unified",
+        xaxis={"anchor": "y2", "type": "date", "hoverformat": "%Y-%m-%d"},
+        yaxis=_title("equity, $") | {"domain": [0.38, 1], "tickformat": ",.0f"},
+        yaxis2=_title("drawdown") | {"domain": [0.06, 0.32], "tickformat": ".1%"},
+    )
 
 
 def drawdowns(equity: pl.Series, capital: float) -> pl.Series:
@@ -108,14 +107,9 @@ def heatmap_chart(
         "hoverongaps": False,
         "showscale": False,
     }
-    return {
-        "data": [trace],
-        "layout": _layout(
-            110 + max(230, 34 * len(y[1])),
-            xaxis=_title(x[0]) | {"type": "category"},
-            yaxis=_title(y[0]) | {"type": "category", "autorange": "reversed"},
-        ),
-    }
+    xaxis = _title(x[0]) | {"type": "category"}
+    yaxis = _title(y[0]) | {"type": "category", "autorange": "reversed"}
+    return _figure([trace], 110 + max(230, 34 * len(y[1])), xaxis=xaxis, yaxis=yaxis)
 
 
 def spread_chart(axis: str, metric: str, values: pl.DataFrame) -> Figure:
@@ -137,10 +131,8 @@ def spread_chart(axis: str, metric: str, values: pl.DataFrame) -> Figure:
         "q3": values["three quarters"].to_list(),
         "upperfence": values["highest"].to_list(),
     }
-    return {
-        "data": [trace],
-        "layout": _layout(340, showlegend=False, xaxis=_title(axis) | {"type": "category"}, yaxis=_title(metric)),
-    }
+    xaxis = _title(axis) | {"type": "category"}
+    return _figure([trace], 340, showlegend=False, xaxis=xaxis, yaxis=_title(metric))
 
 
 def profit_chart(profits: Sequence[float]) -> Figure:
@@ -158,10 +150,7 @@ def profit_chart(profits: Sequence[float]) -> Figure:
         }
         for number, (name, values) in enumerate(sides.items())
     ]
-    return {
-        "data": traces,
-        "layout": _layout(320, barmode="overlay", xaxis=_title("P/L of a trade, $"), yaxis=_title("trades")),
-    }
+    return _figure(traces, 320, barmode="overlay", xaxis=_title("P/L of a trade, $"), yaxis=_title("trades"))
 
 
 def odds_chart(logits: NDArray[np.float64]) -> Figure:
@@ -184,8 +173,8 @@ def odds_chart(logits: NDArray[np.float64]) -> Figure:
         }
         for number, (name, side) in enumerate(sides.items())
     ]
-    axes = {"xaxis": _title("log odds of the rank out of sample"), "yaxis": _title("splits") | {"tickformat": ".0%"}}
-    return {"data": traces, "layout": _layout(340, **axes)}
+    yaxis = _title("splits") | {"tickformat": ".0%"}
+    return _figure(traces, 340, xaxis=_title("log odds of the rank out of sample"), yaxis=yaxis)
 
 
 def count_chart(counts: Mapping[str, int], what: str) -> Figure:
@@ -199,11 +188,5 @@ def count_chart(counts: Mapping[str, int], what: str) -> Figure:
         "text": list(counts.values()),
         "hovertemplate": "%{y}: %{x}<extra></extra>",
     }
-    return {
-        "data": [trace],
-        "layout": _layout(
-            110 + 34 * len(names),
-            xaxis=_title(what),
-            yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
-        ),
-    }
+    yaxis = {"autorange": "reversed", "automargin": True, "type": "category"}
+    return _figure([trace], 110 + 34 * len(names), xaxis=_title(what), yaxis=yaxis)

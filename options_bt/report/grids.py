@@ -98,7 +98,7 @@ def sensitivity(data: RunData) -> Section | None:
     most = max(shares, key=lambda name: shares[name])
     text = (
         f"The table shows how much of the variance of {data.objective} between the backtests each axis alone explains. "
-        f"{most} explains most of it: {shares[most]:.0%}."
+        f"The largest share is that of {most}: {shares[most]:.0%}."
     )
     counts = [len(values) for values in data.axes.values()]
     table = pl.DataFrame({"axis": list(shares), "values": counts, "share of variance": list(shares.values())})

@@ -27,7 +27,7 @@ def ranking(data: RunData) -> Section:
     links = {job: f"#job-{job}" for job in data.top["job"]}
     caption = f"The best {shown.height:,} of {ended:,} backtests" if left else "All backtests, best first"
     table = frame_table(caption, shown, id="ranked", choices=[*data.axes, "status"], links=links)
-    return Section("ranking", "Ranked", (text,), (table,))
+    return Section("ranking", "Ranking", (text,), (table,))
 
 
 def curves(data: RunData) -> Section | None:
@@ -55,7 +55,7 @@ def details(data: RunData) -> Section | None:
         (f"job-{job}", f"{number}. {data.name(job)}", _detail(data, job)) for number, job in enumerate(shown, 1)
     )
     text = "A month's return runs from the last quote day before it, or from the capital, to its own last quote day."
-    return Section("details", "The best one by one", (text,), (Choice("job", "Backtest", panels),))
+    return Section("details", "The best in detail", (text,), (Choice("job", "Backtest", panels),))
 
 
 def _detail(data: RunData, job: str) -> tuple[Part, ...]:

@@ -41,7 +41,7 @@ def headline(run: Run) -> str:
 
 def test_a_run_has_its_sections_in_order(whole: Run) -> None:
     assert titles(whole) == [
-        "In short", "Ranked", "Heatmaps", "Parameter sensitivity", "Equity and drawdown", "The best one by one",
+        "In short", "Ranking", "Heatmaps", "Parameter sensitivity", "Equity and drawdown", "The best in detail",
         "Better than luck?", "Refusals", "Data quality", "How to reproduce it",
     ]  # fmt: skip
 
@@ -141,7 +141,7 @@ def test_a_failure_is_told_first_and_shown_with_its_traceback(failing: Run) -> N
 
 def test_a_run_of_one_backtest_has_no_axes(single: Run) -> None:
     assert titles(single) == [
-        "In short", "Ranked", "Equity and drawdown", "The best one by one", "Better than luck?", "Refusals",
+        "In short", "Ranking", "Equity and drawdown", "The best in detail", "Better than luck?", "Refusals",
         "Data quality", "How to reproduce it",
     ]  # fmt: skip
     assert "1 backtest of put_credit_spread on SPY" in headline(single)
@@ -187,7 +187,7 @@ def test_a_run_that_has_nothing_is_refused(small_run: SmallRun, tmp_path: Path) 
 def test_a_run_of_nothing_but_failures_has_a_page(small_run: SmallRun, tmp_path: Path) -> None:
     run = with_a_failure(job_of(grid={"delta": [0.25]}), tmp_path, small_run.cache)
     assert "No backtest is done, so there is nothing to rank." in headline(run)
-    assert titles(run) == ["In short", "Ranked", "Failures", "How to reproduce it"]
+    assert titles(run) == ["In short", "Ranking", "Failures", "How to reproduce it"]
 
 
 def test_a_big_run_keeps_its_page_small_and_says_what_is_left_out(whole: Run, tmp_path: Path) -> None:

@@ -80,7 +80,11 @@ def numbers_table(found: Overfitting) -> pl.DataFrame:
         splits = f"{len(cscv.logits):,} splits of {cscv.blocks} blocks"
         slope = "Sharpe ratio out of sample against in sample; at or below 0, choosing by it does harm"
         rows += [
-            ("PBO", f"{cscv.pbo:.1%}", f"share of {splits} whose best in one half is no better than the median after"),
+            (
+                "PBO",
+                f"{cscv.pbo:.1%}",
+                f"share of {splits} whose best in one half is no better than the median in the other",
+            ),
             (
                 "logits",
                 f"{low:.2f} {middle:.2f} {high:.2f}",
