@@ -13,9 +13,9 @@ from typing import Any
 import mysql.connector
 import polars as pl
 import pytest
-from options_bt.analysis.tables import data_text
 from polars.testing import assert_frame_equal
 
+from options_bt.analysis.formatting import data_text
 from options_bt.analysis.run_reader import open_run
 from options_bt.data.cache.cache import Cache
 from options_bt.data.listing import verified
