@@ -1,8 +1,8 @@
-"""How often does each statistic call the best of a grid a winner where nothing can win? `make null-study`.
+"""How often each statistic calls the best of a grid a winner where nothing can win: `make null-study`.
 
-A grid is jobs/grid.yaml's: 4 symbols x 5 deltas x 3 DTE ranges of put spreads. Each has markets of its own: two years
-of daily quotes at their fair value, without spread, slippage or commission, so that every true Sharpe ratio is 0. As a
-control the same where options are dear: quoted at a volatility some points above that of the prices.
+A grid is that of jobs/grid.yaml: 4 symbols x 5 deltas x 3 DTE ranges of put spreads. Each has its own markets: two
+years of daily quotes at fair value, without spread, slippage or commission, so that every true Sharpe ratio is 0. The
+control has overpriced options: quoted at a volatility some points above that of the prices.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from options_bt.analysis.overfitting.of_run import Overfitting, overfitting_of
+from options_bt.analysis.overfitting.statistics import Overfitting, overfitting_of
 from options_bt.analysis.overfitting.trials import Trials
 from options_bt.data.market.building import build_market
 from options_bt.data.market.market import Market
@@ -30,9 +30,9 @@ from options_bt.job.reading import read_job
 TABLE = Path(__file__).with_name("null_study.md")
 GRIDS, SYMBOLS, DRAWS = 200, 4, 500
 START, DAYS, NEAREST, FURTHEST = date(2020, 1, 6), 504, 5, 45
-CLOSE, VOLATILITY, DEAR, YEAR = 100.0, 0.3, 0.08, 365
-LADDER = np.geomspace(5, 2000, 301)  # 2% apart, and wide enough for any path
-REACH = 0.35  # strikes further from the close than this part of it are not quoted
+CLOSE, VOLATILITY, PREMIUM, YEAR = 100.0, 0.3, 0.08, 365
+LADDER = np.geomspace(5, 2000, 301)  # 2% apart, wide enough for any path
+REACH = 0.35  # quoted strikes are within this share of the close
 JOB = {
     "name": "null",
     "symbols": ["NULL"],
@@ -42,8 +42,8 @@ JOB = {
 }
 
 
-def market(seed: str, dear: float) -> Market:
-    """Return a market of weekdays: a martingale without interest, and puts quoted at its volatility plus `dear`."""
+def market(seed: str, premium: float) -> Market:
+    """Return a market of weekdays: a martingale without interest, with puts at its volatility plus a premium."""
     calendar = [START + timedelta(days=n) for n in range(DAYS * 7 // 5 + FURTHEST + 1)]
     weekdays = np.array([day.toordinal() - START.toordinal() for day in calendar if day.weekday() < 5])
     years = np.diff(weekdays, prepend=-1) / YEAR
@@ -59,7 +59,7 @@ def market(seed: str, dear: float) -> Market:
         .filter((pl.col("strike") / pl.col("close") - 1).abs() < REACH)
     )
     spot, strike = rows["close"].to_numpy(), rows["strike"].to_numpy()
-    root = (VOLATILITY + dear) * np.sqrt(np.maximum(rows.select(left).to_series().to_numpy() / YEAR, 1e-12))
+    root = (VOLATILITY + premium) * np.sqrt(np.maximum(rows.select(left).to_series().to_numpy() / YEAR, 1e-12))
     d1 = np.log(spot / strike) / root + root / 2
     above = normal_cdf(d1)
     put = np.maximum(spot * above - strike * normal_cdf(d1 - root) - spot + strike, 1e-9)
@@ -70,25 +70,25 @@ def market(seed: str, dear: float) -> Market:
         right=pl.lit("put"),
         bid=pl.Series(put),
         ask=pl.Series(put),
-        iv=pl.lit(VOLATILITY + dear),
+        iv=pl.lit(VOLATILITY + premium),
         delta=pl.Series(above - 1),
     )
     splits = pl.DataFrame(schema={"ex_date": pl.Date, "to_factor": pl.Float64, "for_factor": pl.Float64})
-    return build_market("NULL", f"null study {seed} {dear}", quotes, closes.select("date", "close"), splits)
+    return build_market("NULL", f"null study {seed} {premium}", quotes, closes.select("date", "close"), splits)
 
 
 class Symbol(NamedTuple):
-    """What the backtests of one symbol gave: returns, shape (days, backtests), and the trades of each."""
+    """The backtests of one symbol: returns, shape (days, backtests), and the number of trades of each."""
 
     returns: NDArray[np.float64]
     trades: list[int]
 
 
-def symbol(seed: str, dear: float) -> Symbol:
+def symbol(seed: str, premium: float) -> Symbol:
     """Run the backtests of one symbol."""
     job, faults = read_job(JOB)
     assert job is not None, faults
-    traded = market(seed, dear)
+    traded = market(seed, premium)
     outcomes = [run_backtest(spec, traded) for spec in Plan(job)]
     equity = np.column_stack([outcome.equity for outcome in outcomes])
     returns = np.diff(equity, axis=0, prepend=job.params.capital) / np.vstack(
@@ -115,16 +115,16 @@ def statistics(symbols: list[Symbol]) -> Overfitting:
 def grids(number: int) -> dict[str, Overfitting]:
     """Return the statistics of one grid of each kind."""
     fair = [symbol(f"{number} {which}", 0.0) for which in range(SYMBOLS)]
-    dear = [symbol(f"{number} {which}", DEAR) for which in range(SYMBOLS)]
+    edge = [symbol(f"{number} {which}", PREMIUM) for which in range(SYMBOLS)]
     return {
         "no edge": statistics(fair),
         "no edge, one symbol": statistics(fair[:1]),
-        "edge in every symbol": statistics(dear),
-        "edge in one of four": statistics([*dear[:1], *fair[1:]]),
+        "edge in every symbol": statistics(edge),
+        "edge in one of four": statistics([*edge[:1], *fair[1:]]),
     }
 
 
-# A whole grid has every number.
+# A full grid has every statistic, so none is None.
 CALLS: dict[str, Callable[[Any], bool]] = {
     "best Sharpe ratio above 0": lambda found: found.top["sharpe"][0] > 0,
     "best Sharpe ratio above 1": lambda found: found.top["sharpe"][0] > 1,
@@ -150,8 +150,8 @@ MEDIANS: dict[str, Callable[[Any], float]] = {
 
 
 def main() -> None:
-    """Run all grids, print and save the table."""
-    # Forked processes would hang in polars; numpy's threads would fight over the cores.
+    """Run all grids; print and save the table."""
+    # Forked processes hang in polars, and threads of numpy and polars would compete for the cores.
     os.environ |= {"OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     with multiprocessing.get_context("spawn").Pool() as pool:
         studied = pool.map(grids, range(GRIDS), chunksize=5)
@@ -160,8 +160,8 @@ def main() -> None:
         "# How often each statistic calls the best of a grid a winner",
         "",
         f"{GRIDS} grids of each kind, of {SYMBOLS} symbols x 15 put spreads (one symbol: 15) on two years of daily "
-        f"quotes at fair values, no costs. With an edge, puts are quoted {DEAR * 100:.0f} points of volatility above "
-        f"the {VOLATILITY:.0%} of the prices.",
+        f"quotes at fair values, no costs. With an edge, puts are quoted {PREMIUM * 100:.0f} points of volatility "
+        f"above the {VOLATILITY:.0%} of the prices.",
         "",
         f"| called a winner by | {' | '.join(kinds)} |",
         f"| --- {'| ---: ' * len(kinds)}|",

@@ -1,9 +1,9 @@
-"""Measures what the gaps of the source do to results, and what modelled quotes mend: `make thinning`.
+"""What the gaps of the source do to results, and how much modelled quotes repair: `make thinning`.
 
-A dense simulated market is the truth. It is thinned the way the source thins (Monday, Wednesday and Friday, the
-expirations nearest to 14, 28 and 56 days, 27 strikes), and the same picks are backtested four times: with every quote
-of what is held (the truth), with those of the source's days, and on the thinned market with `unquoted: hold` and with
-`unquoted: model`. What the source's days alone get wrong, no model of quotes can mend.
+A dense simulated market is the truth. It is thinned like the source (Monday, Wednesday and Friday, the expirations
+nearest to 14, 28 and 56 days, 27 strikes), and the same entries are backtested four times: with every quote of the held
+contracts (the truth), with those on the source's days, and on the thinned market with `unquoted: hold` and with
+`unquoted: model`. Errors that come from the source's days alone are beyond any model of quotes.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ WAYS = {"hold": "`hold`", "model": "`model`", "days": "every quote of the source
 COLUMNS = ("entry_date", "exit_date", "pnl", "modelled_exit", "stale_days", "quote_days")
 HEADING = f"""# What gaps do to results
 
-By `make thinning`: {len(SYMBOLS)} symbols x {len(SEEDS)} seeds of the dense simulated market, 2019 to 2024. Dollars a
-trade of one contract. A trade is compared with the truth's of the same entry; the second table has one position at a
+By `make thinning`: {len(SYMBOLS)} symbols x {len(SEEDS)} seeds of the dense simulated market, 2019 to 2024. Dollars per
+trade of one contract. Trades are compared with the true ones of the same entry; the second table has one position at a
 time, the third is jobs/grid.yaml.
 """
 ERROR = "spread of error (of the truth)"
@@ -44,7 +44,7 @@ CONTRACT = ["date", "expiration", "strike", "right"]
 
 
 def thinned(chain: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
-    """Return the quotes that a source would have kept."""
+    """Return the quotes that the source would have."""
     rows = chain.filter(pl.col("date").dt.weekday().is_in([1, 3, 5]))
     dte = (pl.col("expiration") - pl.col("date")).dt.total_days()
     listed = rows.select("date", "expiration").unique().sort("date", "expiration")
@@ -59,7 +59,7 @@ def thinned(chain: pl.DataFrame, closes: pl.DataFrame) -> pl.DataFrame:
 
 
 def seen_market(whole: Market, thin: Market) -> Market:
-    """Return the market that picks among the thinned quotes and then sees the whole market's of what it holds."""
+    """Return a market with the entries of the thinned quotes, and all quotes of the contracts that are held."""
     every, few = whole.chain, thin.chain
     own_day = np.searchsorted(every.days.date, few.days.date)
     days = np.array(every.days).view(np.recarray)
@@ -79,7 +79,7 @@ def seen_market(whole: Market, thin: Market) -> Market:
     chain = Chain(days, groups, quotes, implied, every.actions)
     return Market(
         symbol=whole.symbol,
-        fingerprint=f"{whole.fingerprint} of what is held",
+        fingerprint=f"{whole.fingerprint} of held contracts",
         chain=chain,
         traded=whole.traded,
         history=whole.history,
@@ -89,7 +89,7 @@ def seen_market(whole: Market, thin: Market) -> Market:
 
 
 def contracts(chain: Chain) -> pl.DataFrame:
-    """Return the contract of each quote, with the number of its row."""
+    """Return the contract of each quote, with its row number."""
     sizes = np.stack(
         [chain.groups.calls_from - chain.groups.puts_from, chain.groups.calls_to - chain.groups.calls_from]
     )
@@ -106,7 +106,7 @@ def contracts(chain: Chain) -> pl.DataFrame:
 
 
 def markets() -> Iterator[tuple[int, str, dict[str, Market]]]:
-    """Give, for each seed and symbol, the market of each way to backtest."""
+    """Yield, for each seed and symbol, the market for each way of backtesting."""
     for seed, symbol in product(SEEDS, SYMBOLS):
         source = DemoSource("dense", seed)
         chain = pl.concat(frame for _, frame in source.chain(symbol, range(2019, 2025)))
@@ -128,12 +128,13 @@ def markets() -> Iterator[tuple[int, str, dict[str, Market]]]:
 
 
 def plan_of(symbol: str, way: str, *overrides: str) -> Plan:
+    """Return the plan of jobs/grid.yaml for one symbol and way."""
     unquoted = "model" if way == "model" else "hold"
     return Plan(load_job(ROOT / "jobs/grid.yaml", symbols=[symbol], overrides=[*overrides, f"unquoted={unquoted}"]))
 
 
 def trades_of(seed: int, symbol: str, ways: dict[str, Market]) -> pl.DataFrame:
-    """Return the trades of each strategy, entered on every day, whichever way they go on."""
+    """Return the trades of each strategy in each way, one entered each day."""
     found = []
     for (way, market), strategy in product(ways.items(), STRATEGIES):
         settings = [f"strategy={strategy}", "delta=0.2", "dte=30-45", "max_positions=1000", "capital=1e9"]
@@ -148,23 +149,23 @@ def metrics_of(seed: int, symbol: str, ways: dict[str, Market]) -> pl.DataFrame:
     rows = []
     for way, market in ways.items():
         named = [plan_of(symbol, way, f"strategy={name}", "delta=0.2", "dte=30-45")[0] for name in STRATEGIES]
-        of_what = ["grid"] * len(plan_of(symbol, way)) + list(STRATEGIES)
+        group = ["grid"] * len(plan_of(symbol, way)) + list(STRATEGIES)
         for number, spec in enumerate([*plan_of(symbol, way), *named]):
             metrics = metrics_row(run_backtest(spec, market).metrics)
-            place = {"seed": seed, "symbol": symbol, "way": way, "job": number, "of": of_what[number]}
-            rows.append(place | {name: metrics[name] for name in GRID_METRICS})
+            key = {"seed": seed, "symbol": symbol, "way": way, "job": number, "group": group[number]}
+            rows.append(key | {name: metrics[name] for name in GRID_METRICS})
     return pl.DataFrame(rows)
 
 
 def against_truth(rows: pl.DataFrame, key: list[str]) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Yield the rows of each way beside those of the truth, whose columns end in `_true`."""
+    """Yield the rows of each way joined with the true ones, whose columns end in `_true`."""
     truth = rows.filter(pl.col("way") == "true")
     for way in WAYS:
         yield way, rows.filter(pl.col("way") == way).join(truth, on=key, suffix="_true")
 
 
 def trade_lines(trades: pl.DataFrame) -> Iterator[str]:
-    """Yield the table of errors by trade."""
+    """Yield the table of errors per trade."""
     yield "| strategy | way | trades | true P/L | bias | spread of the error | spread of the truth | same exit date "
     yield "| within 3 days | win rate | true | stale days | modelled exits |\n|" + "---|" * 13 + "\n"
     error, late = pl.col("pnl") - pl.col("pnl_true"), (pl.col("exit_date") - pl.col("exit_date_true")).dt.total_days()
@@ -198,13 +199,13 @@ def strategy_lines(metrics: pl.DataFrame) -> Iterator[str]:
     yield "|" + "---|" * (len(GRID_METRICS) + 2) + "\n"
     pairs = dict(against_truth(metrics, ["seed", "symbol", "job"]))
     for strategy, way in product(STRATEGIES, WAYS):
-        errors = [_error(pairs[way].filter(pl.col("of") == strategy), name) for name in GRID_METRICS]
+        errors = [_error(pairs[way].filter(pl.col("group") == strategy), name) for name in GRID_METRICS]
         yield f"| {strategy} | {WAYS[way]} | {' | '.join(errors)} |\n"
 
 
 def grid_lines(metrics: pl.DataFrame) -> Iterator[str]:
-    """Yield the table of errors of the grid's metrics, and of how much of its ranking survives."""
-    grid = metrics.filter(pl.col("of") == "grid")
+    """Yield the table of errors of the grid's metrics, and of how well its ranking survives."""
+    grid = metrics.filter(pl.col("group") == "grid")
     yield "| way | " + " | ".join(f"{name}: bias, {ERROR}" for name in GRID_METRICS)
     yield " | rank correlation in a symbol | lowest | same best | of the best three | over 60 jobs |\n"
     yield "|" + "---|" * (len(GRID_METRICS) + 6) + "\n"
@@ -230,7 +231,7 @@ def _error(rows: pl.DataFrame, name: str) -> str:
 
 
 def main() -> None:
-    """Measure, print and save."""
+    """Measure, and print and save the tables."""
     trades, metrics = [], []
     for seed, symbol, ways in markets():
         trades.append(trades_of(seed, symbol, ways))

@@ -1,1 +1,1 @@
-"""The same trades in options-bt and in optopsy, and every difference explained by a rule: `make peer`."""
+"""The same trades in options-bt and in optopsy, with a rule to explain every difference: `make peer`."""

@@ -1,17 +1,17 @@
-"""Runs the same trades in options-bt and in optopsy 2.3.0, and explains every difference: `make peer PEER=...`.
+"""Run the same trades in options-bt and in optopsy 2.3.0, and explain every difference: `make peer PEER=...`.
 
-optopsy wants Python 3.12 or newer and runs in an environment of its own; data goes there and back as Parquet files:
+optopsy needs Python 3.12 or newer and its own environment; Parquet files carry the data there and back:
 
     python3.12 -m venv /tmp/optopsy && /tmp/optopsy/bin/pip install optopsy==2.3.0 pyarrow
     make peer PEER=/tmp/optopsy/bin/python
 
-Where Python 3.11 is the newest, it runs as well, and writes the same files, once pip is told so:
+It also runs on Python 3.11, with the same output, if pip ignores its requirement:
 
     python3.11 -m venv /tmp/optopsy
     /tmp/optopsy/bin/pip install pyarrow pandas pydantic pandas-ta-classic empyrical-reloaded
     /tmp/optopsy/bin/pip install --no-deps --ignore-requires-python optopsy==2.3.0
 
-Prints and saves benchmarks/peer.md; ends with 1 when a trade differs and no rule says why.
+Prints and saves benchmarks/peer.md; exits with 1 if a trade differs and no rule explains it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ UNLIMITED = 1000
 
 
 def quotes_of(source_text: str) -> pl.DataFrame:
-    """Return the clean quotes of options-bt in optopsy's columns, and what each is worth in the end."""
+    """Return the clean quotes of options-bt in optopsy's columns, with the intrinsic value of each."""
     source = open_source(source_text)
     quotes, _ = cleaned(pl.concat(frame for _, frame in source.chain(SYMBOL, [int(START[:4])])))
     is_call, strike = pl.col("right") == 1, pl.col("cents") / 100
@@ -60,7 +60,7 @@ def quotes_of(source_text: str) -> pl.DataFrame:
 
 
 def chains() -> dict[str, pl.DataFrame]:
-    """Return the chains that optopsy is given, by the names that cases have for them."""
+    """Return the chains for optopsy, by their names in `cases.Rules.chain`."""
     whole = quotes_of(DENSE)
     dte = (pl.col("expiration") - pl.col("quote_date")).dt.total_days()
     settled = [pl.when(dte == 0).then("intrinsic").otherwise(name).alias(name) for name in ("bid", "ask")]
@@ -86,7 +86,7 @@ def ours(case: Case, cache: Path, max_positions: int) -> list[Trade]:
 
 
 def run_theirs(python: str, folder: Path, data: dict[str, pl.DataFrame], wanted: Sequence[Case]) -> None:
-    """Run the cases in optopsy; what it writes lies in the folder."""
+    """Run the cases in optopsy, which writes its results into the folder."""
     for name, chain in data.items():
         chain.write_parquet(folder / f"{name}.parquet")
     described = [
@@ -105,7 +105,7 @@ def run_theirs(python: str, folder: Path, data: dict[str, pl.DataFrame], wanted:
 
 
 def theirs(path: Path) -> dict[str, list[Trade]]:
-    """Return optopsy's trades of every case, one of each entry date."""
+    """Return optopsy's trades of every case, one for each entry date."""
     found: dict[str, list[Trade]] = defaultdict(list)
     dates = pl.col("entry_date", "expiration", "exit_date").cast(pl.Date)
     how = pl.when("early").then(pl.lit("early")).otherwise(pl.lit("planned"))
@@ -118,7 +118,7 @@ def theirs(path: Path) -> dict[str, list[Trade]]:
 
 
 def compared(case: Case, chain: Chain, our: list[Trade], their: list[Trade]) -> Compared:
-    """Return both programs' trades of a case by entry date, and why they differ."""
+    """Return the trades of both programs by entry date, with the rules by which they differ."""
     ours_of, theirs_of = ({trade.entry_date: trade for trade in trades} for trades in (our, their))
     pairs = []
     for day in sorted(ours_of.keys() | theirs_of.keys()):
@@ -134,13 +134,13 @@ def compared(case: Case, chain: Chain, our: list[Trade], their: list[Trade]) -> 
 
 
 def is_modelled(chain: Chain, case: Case, trade: Trade) -> bool:
-    """Return whether the page of rules makes the same trade as optopsy did, with the same P/L."""
+    """Return whether the rules give the same trade as optopsy, with the same P/L."""
     model = modelled(chain, case, trade.entry_date)
     return model is not None and same(model, trade) and abs(model.pnl - trade.pnl) < CENT * 100
 
 
 def simulated_as_walked(path: Path, case: Case, their: list[Trade]) -> bool:
-    """Return whether optopsy's simulator made of its own trades what a book of one position makes of them."""
+    """Return whether optopsy's simulator picked the same of its trades as `one_at_a_time` does."""
     dates = pl.col("entry_date", "exit_date").cast(pl.Date)
     log = pl.read_parquet(path).filter(pl.col("case") == case.name).with_columns(dates).drop("case").rows()
     walked = [(t.entry_date, t.exit_date, 100 * (t.premium - t.exit_cost)) for t in one_at_a_time(their)]
@@ -150,18 +150,16 @@ def simulated_as_walked(path: Path, case: Case, their: list[Trade]) -> bool:
 
 
 def has_optopsy(python: str) -> bool:
-    """Return whether an interpreter is there and can run the other half."""
+    """Return whether an interpreter exists and has optopsy and pyarrow."""
     if shutil.which(python) is None:
         return False
     return subprocess.run([python, "-c", "import optopsy, pyarrow"], capture_output=True, check=False).returncode == 0
 
 
 def main(python: str, path: Path, wanted: Sequence[Case]) -> int:
-    """Compare the cases, print and save; return how many trades are unexplained."""
+    """Compare the cases, print and save the table; return the number of unexplained trades."""
     if not has_optopsy(python):
-        sys.exit(
-            f"{python or 'no Python'}: an interpreter that has optopsy and pyarrow is needed; make one:\n{__doc__}"
-        )
+        sys.exit(f"{python or 'no Python'}: no interpreter with optopsy and pyarrow; set one up:\n{__doc__}")
     results, books, unexplained = [], [], 0
     with TemporaryDirectory() as place:
         folder = Path(place)
@@ -185,8 +183,8 @@ def main(python: str, path: Path, wanted: Sequence[Case]) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peer", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--python", required=True, help="an interpreter that has optopsy and pyarrow")
+    parser.add_argument("--python", required=True, help="an interpreter with optopsy and pyarrow")
     parser.add_argument("--table", type=Path, default=TABLE, help="where to save the table")
     arguments = parser.parse_args()
     if count := main(arguments.python, arguments.table, tuple(cases())):
-        sys.exit(f"{count} trades or books differ, and no rule says why")
+        sys.exit(f"{count} trades or selections differ, and no rule explains them")

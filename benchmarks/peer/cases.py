@@ -1,4 +1,4 @@
-"""What is run in both: strategies and rules, in the words of each."""
+"""The cases: strategies and rules, as each program names them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Leg(NamedTuple):
 
     @property
     def low(self) -> float:
-        """The least delta."""
+        """The smallest delta."""
         return round(self.delta - DELTA_TOLERANCE, 2)
 
     @property
@@ -35,8 +35,8 @@ class Leg(NamedTuple):
 class Rules(NamedTuple):
     """Prices and exits of a case, as parameters of options-bt and as keywords of optopsy.
 
-    `chain` is what optopsy is given: ``whole``; ``cut``, without the days after the planned exit; ``settled``,
-    with bid = ask = intrinsic value on the day of expiration; or ``sparse``, another market with few quotes.
+    `chain` is the chain for optopsy: ``whole``; ``cut``, without the days after the planned exit; ``settled``, with
+    bid = ask = intrinsic value on the expiration day; or ``sparse``, another market with few quotes.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Rules(NamedTuple):
 
     @property
     def planned_dte(self) -> int:
-        """The days to expiration at the planned exit."""
+        """Days to expiration at the planned exit."""
         return int(self.theirs["exit_dte"])
 
     @property
@@ -109,7 +109,7 @@ def cases() -> Iterator[Case]:
 
 
 def our_strategy(case: Case) -> dict[str, Any]:
-    """Return a case's legs as a strategy of a job file; the body of a butterfly shares its strike."""
+    """Return the legs of a case as a strategy of a job file; the body of a butterfly shares its strike."""
     legs: list[dict[str, Any]] = []
     for number, leg in enumerate(case.legs, start=1):
         side = "long" if leg.side == LONG else "short"
@@ -120,14 +120,14 @@ def our_strategy(case: Case) -> dict[str, Any]:
 
 
 def our_params(case: Case) -> dict[str, Any]:
-    """Return a case's parameters; what optopsy does not have is turned off."""
+    """Return the parameters of a case, with everything off that optopsy lacks."""
     off = {"stop_loss": None, "profit_target": None, "min_credit": 0, "capital": 1e9, "unquoted": "hold"}
     dte = f"{DTE_MIN}-{DTE_MAX}"
     return {**off, "dte": dte, "delta_tolerance": DELTA_TOLERANCE, "commission": COMMISSION, **case.rules.ours}
 
 
 def their_keywords(case: Case) -> dict[str, Any]:
-    """Return a case's keywords; optopsy takes a commission per contract for one per share."""
+    """Return the optopsy keywords of a case, with the commission per share."""
     ranges = {
         f"leg{number}_delta": {"target": leg.delta, "min": leg.low, "max": leg.high}
         for number, leg in enumerate(case.legs, start=1)

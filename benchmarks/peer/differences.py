@@ -1,4 +1,4 @@
-"""What sets a trade of ours apart from optopsy's of the same day, named by the rule that does."""
+"""Why a trade of ours differs from optopsy's of the same day: the names and texts of the rules."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from benchmarks.peer.cases import COMMISSION, Case, Leg
 from benchmarks.peer.rules import Chain, Trade, crossings, dropped
 
 CENT = 1e-6
-"""What is nearer than this, in dollars per share, is the same price; in dollars, the same P/L."""
+"""Prices closer than this, in dollars per share, are equal."""
 TIE = 1e-9
 
 RULES = {
-    "end": "The planned exit lies after the last day of the data. optopsy has no such trade and takes another "
+    "end": "The planned exit is after the last day of the data. optopsy drops the trade and takes another "
     "expiration, or none; options-bt closes it on the last day.",
-    "holiday": "The market is closed on the day of the planned exit. optopsy has no such trade and takes another "
+    "holiday": "The market is closed on the day of the planned exit. optopsy drops the trade and takes another "
     "expiration; options-bt closes it on the next quote day.",
-    "unquoted": "A leg has no quote on the day of the planned exit. As for a holiday.",
+    "unquoted": "A leg has no quote on the day of the planned exit. Handled as a holiday.",
     "order": "The put and the call nearest to the body's delta have different strikes. optopsy takes another "
     "expiration; options-bt sells both at the put's.",
-    "tie": "Two strikes are as far from the delta. optopsy takes the lower one, or the one that is nearer by the last "
-    "bit of a float; options-bt the one further out of the money.",
-    "threshold": "The stop loss or profit target is met exactly. In floats it is missed by the last bit, and optopsy "
-    "goes on; options-bt compares with a tolerance.",
-    "mids": "optopsy judges a stop loss or profit target by the mids, and fills it there; options-bt by closing fills.",
-    "late": "optopsy looks for a stop loss or profit target until the contract's last quote, so also after the planned "
+    "tie": "Two strikes are equally far from the delta. optopsy takes the lower one, or the one nearer by the last "
+    "bit of a float; options-bt takes the one further out of the money.",
+    "threshold": "The stop loss or profit target is met exactly. In floats it is missed by the last bit, so optopsy "
+    "keeps the position; options-bt compares with a tolerance.",
+    "mids": "optopsy checks a stop loss or profit target at the mids, and fills there; options-bt checks and fills "
+    "at closing prices with slippage.",
+    "late": "optopsy checks a stop loss or profit target until the contract's last quote, even after the planned "
     "exit, and moves the exit there.",
-    "quotes": "optopsy closes at the quotes of the day of expiration; options-bt settles at the intrinsic value.",
+    "quotes": "optopsy closes at the quotes of the expiration day; options-bt settles at the intrinsic value.",
 }
 UNEXPLAINED = "unexplained"
 
@@ -39,7 +40,7 @@ def same(a: Trade, b: Trade) -> bool:
 
 
 def tied(chain: Chain, trade: Trade, leg: Leg, ours: float, theirs: float) -> bool:
-    """Return whether two strikes are equally far from a leg's delta; one without a delta or a bid is not."""
+    """Return whether two strikes, both with a delta and a bid, are equally far from a leg's delta."""
     delta = dict(chain.listed[trade.entry_date][trade.expiration][leg.right])
     if ours not in delta or theirs not in delta:
         return False
@@ -47,14 +48,14 @@ def tied(chain: Chain, trade: Trade, leg: Leg, ours: float, theirs: float) -> bo
 
 
 def met_exactly(chain: Chain, case: Case, ours: Trade) -> bool:
-    """Return whether a threshold is met on the day of our exit, and by no more than a rounding."""
+    """Return whether a threshold is met on the day of our exit to within rounding."""
     thresholds = (case.rules.theirs["stop_loss"], case.rules.theirs["take_profit"])
     profits = [profit for day, profit, _ in crossings(chain, case, ours) if day == ours.exit_date]
     return any(abs(profit - threshold) < TIE for profit in profits for threshold in thresholds)
 
 
 def difference(chain: Chain, case: Case, ours: Trade | None, theirs: Trade | None) -> str:
-    """Return the rule that sets two trades of a day apart; empty when they are the same."""
+    """Return the rule by which two trades of a day differ; empty when they are the same."""
     if ours is None:
         return UNEXPLAINED
     if theirs is None or theirs.expiration != ours.expiration:
@@ -79,10 +80,10 @@ def difference(chain: Chain, case: Case, ours: Trade | None, theirs: Trade | Non
 
 
 def more_commission(case: Case, ours: Trade, theirs: Trade) -> float:
-    """Return by how much our P/L of the same trade must be lower, for commission alone.
+    """Return how much lower our P/L of the same trade must be because of commission.
 
-    optopsy charges every planned exit, at expiration too, but no early one; options-bt every closing trade, but no
-    settlement.
+    optopsy charges every planned exit, including at expiration, but no early exit; options-bt charges every closing
+    trade, but no settlement.
     """
     closing = len(case.legs) * COMMISSION
     our_fees = closing if ours.how == "settlement" else 2 * closing
@@ -90,7 +91,7 @@ def more_commission(case: Case, ours: Trade, theirs: Trade) -> float:
 
 
 def one_at_a_time(trades: Sequence[Trade]) -> list[Trade]:
-    """Return the trades of a book of one position, of trades that might be entered, in their order."""
+    """Return the candidates that are entered, in order, when only one position may be open."""
     kept: list[Trade] = []
     for trade in trades:
         if not kept or trade.entry_date >= kept[-1].exit_date:

@@ -1,6 +1,6 @@
-"""The cases in optopsy: run by a Python that has optopsy and pyarrow, and needs nothing of options-bt.
+"""Run the cases in optopsy, in a Python that has optopsy and pyarrow but not options-bt.
 
-``python optopsy_side.py FOLDER`` reads ``cases.json`` and the chains that it names, and writes ``theirs.parquet``,
+``python optopsy_side.py FOLDER`` reads ``cases.json`` and the chains it names, and writes ``theirs.parquet``,
 ``simulated.parquet`` and ``probes.json``. Only public functions of optopsy are called.
 """
 
@@ -21,7 +21,7 @@ Case = dict[str, Any]
 
 
 def nearest_expiration(target: float) -> Callable[[pd.DataFrame], pd.Series]:
-    """Return a selector of the candidate whose days to expiration are nearest to a target, the sooner of two."""
+    """Return a selector of the candidate with the days to expiration nearest to a target, the sooner of two."""
 
     def chosen(candidates: pd.DataFrame) -> pd.Series:
         ordered = candidates.sort_values("dte_entry", kind="stable")
@@ -31,12 +31,12 @@ def nearest_expiration(target: float) -> Callable[[pd.DataFrame], pd.Series]:
 
 
 def every_day(raw: pd.DataFrame, case: Case) -> pd.DataFrame:
-    """Return one of optopsy's trades for each entry date, in the names and signs of options-bt."""
+    """Return one of optopsy's trades for each entry date, with the names and signs of options-bt."""
     raw = raw.assign(entry_date=raw["expiration"] - pd.to_timedelta(raw["dte_entry"], unit="D"))
     selector = nearest_expiration(case["dte_target"])
     raw = pd.DataFrame([selector(day) for _, day in raw.groupby("entry_date")]).reset_index(drop=True)
     single = len(case["sides"]) == 1
-    sign = -case["sides"][0] if single else -1  # a single leg's prices are unsigned, other totals count what was paid
+    sign = -case["sides"][0] if single else -1  # the prices of single legs are unsigned, other totals are what was paid
     entry, closing = ("entry", "exit") if single else ("total_entry_cost", "total_exit_proceeds")
     strikes = ["strike"] if single else [f"strike_leg{leg}" for leg in range(1, len(case["sides"]) + 1)]
     planned = raw["expiration"] - pd.Timedelta(days=case["keywords"]["exit_dte"])
@@ -58,7 +58,7 @@ def every_day(raw: pd.DataFrame, case: Case) -> pd.DataFrame:
 
 
 def one_at_a_time(chain: pd.DataFrame, raw: pd.DataFrame, case: Case) -> pd.DataFrame:
-    """Return the trade log of optopsy's simulator, on trades made before: it goes by the name of the strategy."""
+    """Return the trade log of optopsy's simulator on these trades; it depends on the name of the strategy."""
     known = wraps(getattr(optopsy, case["optopsy"]))(lambda data, **keywords: raw)
     selector = nearest_expiration(case["dte_target"])
     log = optopsy.simulate(chain, known, capital=1e9, selector=selector, **case["keywords"]).trade_log
@@ -66,7 +66,7 @@ def one_at_a_time(chain: pd.DataFrame, raw: pd.DataFrame, case: Case) -> pd.Data
 
 
 def probes(chain: pd.DataFrame, sparse: pd.DataFrame) -> dict[str, Any]:
-    """Measure what a user may not expect of optopsy."""
+    """Measure behaviour that a user may not expect."""
     near, far = ({"target": delta, "min": delta - 0.05, "max": delta + 0.05} for delta in (0.2, 0.1))
     days: dict[str, Any] = {"max_entry_dte": 45, "exit_dte": 7}
     put = {**days, "leg1_delta": near}
@@ -100,7 +100,7 @@ def probes(chain: pd.DataFrame, sparse: pd.DataFrame) -> dict[str, Any]:
 
 
 def main(folder: Path) -> None:
-    """Run every case and write what came out."""
+    """Run every case and write the results."""
     found = json.loads((folder / "cases.json").read_text())
     chains = {name: pd.read_parquet(folder / f"{name}.parquet") for name in {case["chain"] for case in found}}
     trades, logs = [], []

@@ -1,6 +1,6 @@
-"""optopsy's rules in a page, written from its behaviour: which trade it makes on a day, and how that ends.
+"""optopsy's rules, written from its behaviour: the trade it makes on a day, and its exit.
 
-Floats are compared as they are, without a tolerance, as optopsy does.
+Floats are compared without a tolerance, as optopsy does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Prices = tuple[float, float]
 
 
 class Trade(NamedTuple):
-    """A trade of either program; prices are dollars per share, `exit_cost` is what closing cost, `pnl` dollars."""
+    """A trade of either program: prices in dollars per share, `exit_cost` the price of closing, `pnl` in dollars."""
 
     entry_date: date
     expiration: date
@@ -33,7 +33,7 @@ class Trade(NamedTuple):
 
 
 def fill(prices: Prices, side: int, slippage: float) -> float:
-    """Return the price at which a side trades."""
+    """Return the fill of a side."""
     bid, ask = prices
     return (bid + ask) / 2 + side * (ask - bid) / 2 * slippage
 
@@ -44,7 +44,7 @@ class Chain:
     Parameters
     ----------
     quotes : polars.DataFrame
-        As optopsy is given it.
+        In the columns of optopsy.
     """
 
     def __init__(self, quotes: pl.DataFrame) -> None:
@@ -62,7 +62,7 @@ class Chain:
         self.last = max(self.listed)
 
     def nearest(self, day: date, expiration: date, leg: Leg) -> float | None:
-        """Return the strike whose delta is nearest to a leg's, the lowest of several."""
+        """Return the strike with the delta nearest to a leg's, the lowest of several."""
         inside = [row for row in self.listed[day][expiration][leg.right] if leg.low <= row[1] <= leg.high]
         return min(inside, key=lambda row: abs(row[1] - leg.delta))[0] if inside else None
 
@@ -72,7 +72,7 @@ class Chain:
 
 
 def in_order(strategy: str, strikes: tuple[float, ...]) -> bool:
-    """Return whether strikes stand as optopsy wants a strategy's: ascending, but for a butterfly's body."""
+    """Return whether strikes are in optopsy's order: ascending, except for the body of a butterfly."""
     steps = [high - low for low, high in pairwise(strikes)]
     if strategy == "iron_butterfly":
         return steps[0] > 0 and steps[1] == 0 and steps[2] > 0
@@ -80,9 +80,9 @@ def in_order(strategy: str, strikes: tuple[float, ...]) -> bool:
 
 
 def dropped(chain: Chain, case: Case, day: date, expiration: date) -> str:
-    """Return why optopsy has no trade in an expiration, empty when it has one.
+    """Return why optopsy has no trade in an expiration; empty when it has one.
 
-    'delta' when a leg has no strike in its range of deltas; the others are in `differences.RULES`.
+    'delta' means that a leg has no strike in its range of deltas; the other reasons are in `differences.RULES`.
     """
     strikes = tuple(chain.nearest(day, expiration, leg) for leg in case.legs)
     if None in strikes:
@@ -99,9 +99,9 @@ def dropped(chain: Chain, case: Case, day: date, expiration: date) -> str:
 
 
 def crossings(chain: Chain, case: Case, trade: Trade) -> Iterator[tuple[date, float, float]]:
-    """Yield the days on which optopsy looks at a trade, with its profit as a share of the entry price, and its cost.
+    """Yield the days on which optopsy checks a trade, with its profit as a share of the entry price, and its cost.
 
-    These are the days after the entry, before the last quote of any leg, on which every leg is quoted; all at mids.
+    These are the days with quotes of every leg, after the entry and before the last quote of any leg, at mids.
     """
     legs = chain.legs(case, trade.expiration, trade.strikes)
     entry = -trade.premium
@@ -112,7 +112,7 @@ def crossings(chain: Chain, case: Case, trade: Trade) -> Iterator[tuple[date, fl
 
 
 def modelled(chain: Chain, case: Case, day: date) -> Trade | None:
-    """Return the trade that optopsy makes on a day, with the expiration nearest to the target of those it has."""
+    """Return optopsy's trade on a day, with the nearest expiration to the target that it does not drop."""
     expirations = sorted(chain.listed[day], key=lambda expiration: (expiration - day).days)
     inside = [e for e in expirations if case.rules.planned_dte < (e - day).days <= DTE_MAX]
     possible = [e for e in inside if not dropped(chain, case, day, e)]

@@ -11,7 +11,7 @@ from benchmarks.peer.differences import CENT, RULES, UNEXPLAINED, same
 from benchmarks.peer.rules import Trade
 
 Pair = tuple[Trade | None, Trade | None, str]
-"""Our trade of a day, optopsy's, and the rule that sets them apart."""
+"""Our trade of a day, optopsy's, and the rule by which they differ."""
 Book = tuple[Case, Sequence[Trade], Sequence[Trade]]
 
 
@@ -23,7 +23,7 @@ class Compared(NamedTuple):
 
     @property
     def unexplained(self) -> int:
-        """How many trades differ without a rule that says why."""
+        """The number of trades that differ without a rule that explains it."""
         return sum(why == UNEXPLAINED for _, _, why in self.pairs)
 
 
@@ -33,12 +33,12 @@ def row(*cells: object) -> str:
 
 
 def head(*names: str) -> list[str]:
-    """Return the two first lines of a table; names that begin with > stand to the right."""
+    """Return the first two lines of a table; columns whose name starts with > are right-aligned."""
     return [row(*(name.lstrip(">") for name in names)), row(*("---:" if n.startswith(">") else "---" for n in names))]
 
 
 def counted(result: Compared) -> str:
-    """Return a row of how many trades are the same, and of what sets the others apart."""
+    """Return a row with the number of trades that are the same, and the reasons of the others."""
     both = [(a, b, why) for a, b, why in result.pairs if a is not None and b is not None]
     alike = [(a, b) for a, b, why in both if not why]
     charged_alike = sum(abs(a.pnl - b.pnl) < CENT * 100 for a, b in alike)
@@ -65,7 +65,7 @@ def shown(trade: Trade | None) -> list[str]:
 
 
 def examples(results: Iterable[Compared]) -> list[str]:
-    """Return the first trade that is the same, and the first that each rule sets apart, side by side."""
+    """Return the first trade that is the same, and the first one for each rule, side by side."""
     first: dict[str, tuple[Case, Pair]] = {}
     for result in results:
         for pair in result.pairs:
@@ -82,7 +82,7 @@ def examples(results: Iterable[Compared]) -> list[str]:
 
 
 def book_row(book: Book) -> str:
-    """Return a row about a book of one position at a time."""
+    """Return a row about the trades made one at a time."""
     case, our, their = book
     by_day = {trade.entry_date: trade for trade in their}
     alike = sum(trade.entry_date in by_day and same(trade, by_day[trade.entry_date]) for trade in our)
@@ -91,10 +91,10 @@ def book_row(book: Book) -> str:
 
 
 def probe_rows(probes: dict[str, Any]) -> list[str]:
-    """Return what else was measured of optopsy."""
+    """Return the other measurements of optopsy."""
     measured = {
         "trades of `short_put_spread`, leg 1 the lower strike": "{low_first:,}",
-        "the same with the legs the other way round; no warning": "{high_first:,}",
+        "the same with the legs swapped; no warning": "{high_first:,}",
         "dollars that `commission=0.65` takes from one contract, in and out": "{fee:.2f}",
         "P/L of `simulate(short_puts)` without and with that commission": "{simulated:,.2f}, {simulated_charged:,.2f}",
         "the same with `short_puts` wrapped in a function of another name": "{simulated_wrapped:,.2f}",
@@ -126,12 +126,12 @@ def table(results: Sequence[Compared], books: Sequence[Book], probes: dict[str, 
         *head(*columns),
         *map(counted, equal),
         "",
-        "## As optopsy comes",
+        "## With optopsy's own rules",
         "",
         *head(*columns),
         *map(counted, plain),
         "",
-        "## What sets trades apart",
+        "## Why trades differ",
         "",
         *head("why", ">trades", "rule"),
         *(row(name, totals[name], rule) for name, rule in RULES.items() if totals[name]),

@@ -1,4 +1,4 @@
-"""Did a change help? The metrics of paired jobs of two runs, and how they differ."""
+"""Whether a change helped: how the metrics of the paired jobs of two runs differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from options_bt.engine.records import TOLERANCE
 from options_bt.job.objectives import LOWER_IS_BETTER, OBJECTIVES
 
 DIRECTED = frozenset(OBJECTIVES) | LOWER_IS_BETTER
-"""The metrics of which more, or less, is better."""
+"""The metrics for which more or less is better."""
 _SCHEMA = (
     {"metric": pl.String, "jobs": pl.Int64}
     | dict.fromkeys(("mean_a", "mean_b", "median_a", "median_b", "difference"), pl.Float64)
@@ -26,43 +26,46 @@ def metric_differences(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     a, b : polars.DataFrame
-        The results of two runs, row by row of jobs that are paired.
+        The results of two runs, with paired jobs in the same rows.
 
     Returns
     -------
     polars.DataFrame
-        A row a metric: ``metric``; ``jobs``, the pairs that have it on both sides, which the rest is about; ``mean_a,
-        mean_b, median_a, median_b``; ``difference``, the mean of b - a; ``better, worse, same``, how many jobs are so
-        in B; ``symbols_better, symbols_worse``, the same for symbols, by the mean difference of their jobs;
-        ``chance``, the probability that symbols divide at least so unevenly where the change does nothing. Means are
-        null without pairs, all of better and worse where neither more nor less is better, `chance` also where no
-        symbol differs.
+        One row for each metric: ``metric``; ``jobs``, the number of pairs with a value on both sides, which alone
+        count; ``mean_a, mean_b, median_a, median_b``; ``difference``, the mean of b - a; ``better, worse, same``, the
+        number of jobs that are so in B; ``symbols_better, symbols_worse``, the same for symbols, by the mean
+        difference of their jobs; ``chance``, the probability of a split at least this uneven between symbols if the
+        change does nothing. Means are null without pairs; better, worse and `chance` are null where neither more nor
+        less is better, and `chance` also where no symbol differs.
 
     Notes
     -----
-    The jobs of one symbol see the same days and are far from independent, so `chance` counts each symbol once: the
+    The jobs of one symbol share their days and are far from independent, so `chance` counts each symbol once, in a
     two-sided sign test (Dixon and Mood, The statistical sign test, Journal of the American Statistical Association
-    41, 1946). Symbols that move together are still less evidence than it says.
+    41, 1946). Where symbols move together, the evidence is weaker than it says.
     """
     return pl.concat([_row(name, a, b) for name in METRICS])
 
 
 def _row(metric: str, a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
     both = pl.DataFrame({"symbol": a["symbol"], "a": a[metric], "b": b[metric]}).drop_nulls()
-    both = both.with_columns(pl.col("a", "b").cast(pl.Float64), (pl.col("b") - pl.col("a")).alias("by"))
-    symbols = both.group_by("symbol").agg(pl.col("by").mean())
-    better, worse = _signs(metric, both["by"])
-    symbols_better, symbols_worse = _signs(metric, symbols["by"])
+    both = both.with_columns(pl.col("a", "b").cast(pl.Float64), (pl.col("b") - pl.col("a")).alias("difference"))
+    difference = both["difference"]
+    better, worse = _signs(metric, difference)
+    by_symbol = both.group_by("symbol").agg(pl.col("difference").mean())
+    symbols_better, symbols_worse = _signs(metric, by_symbol["difference"])
     return pl.DataFrame(
         {
             "metric": metric,
             "jobs": both.height,
-            **{f"mean_{side}": both[side].mean() for side in ("a", "b")},
-            **{f"median_{side}": both[side].median() for side in ("a", "b")},
-            "difference": both["by"].mean(),
+            "mean_a": both["a"].mean(),
+            "mean_b": both["b"].mean(),
+            "median_a": both["a"].median(),
+            "median_b": both["b"].median(),
+            "difference": difference.mean(),
             "better": better,
             "worse": worse,
-            "same": (both["by"].abs() <= TOLERANCE).sum(),
+            "same": (difference.abs() <= TOLERANCE).sum(),
             "symbols_better": symbols_better,
             "symbols_worse": symbols_worse,
             "chance": sign_test(symbols_better or 0, symbols_worse or 0),
@@ -72,7 +75,7 @@ def _row(metric: str, a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
 
 
 def _signs(metric: str, differences: pl.Series) -> tuple[int | None, int | None]:
-    """Return how many are better and worse; None where neither more nor less is."""
+    """Return how many are better and how many worse; None where neither more nor less is better."""
     if metric not in DIRECTED:
         return None, None
     more, less = int((differences > TOLERANCE).sum()), int((differences < -TOLERANCE).sum())
@@ -80,7 +83,7 @@ def _signs(metric: str, differences: pl.Series) -> tuple[int | None, int | None]
 
 
 def sign_test(better: int, worse: int) -> float | None:
-    """Return the probability that fair coins fall at least so unevenly, to either side; None without any.
+    """Return the probability that fair coins fall at least this unevenly, to either side; None without coins.
 
     Examples
     --------

@@ -6,23 +6,16 @@ from html import escape
 
 import polars as pl
 
-from options_bt.analysis.run_reader import Run
-from options_bt.analysis.tables import cell_text, data_text, headline, headline_columns, ranked
-
-SHOWN = 10
-"""Rows of the table."""
+from options_bt.analysis.formatting import cell_text, data_text
+from options_bt.runner.run_folder.folder import RunInfo
 
 
-def run_html(run: Run) -> str:
-    """Return a run as a few lines of HTML: what it is, how it stands, on what data, and its best backtests."""
-    counts = ((pl.col("status") == status).sum().alias(status) for status in ("done", "failed"))
-    done, failed = run.scan_results().select(counts).collect().row(0)
-    state = f"{done:,} of {len(run.plan):,} backtests done, {failed:,} failed"
-    shown = headline(run, ranked(run, top=SHOWN, columns=headline_columns(run)))
-    caption = f"The best {shown.height:,} by {run.job.objective}" if shown.height else "No results yet"
+def run_html(info: RunInfo, state: str, best: pl.DataFrame) -> str:
+    """Return a run as a few lines of HTML: its name and state, its data, and its best backtests."""
+    caption = f"The best {best.height:,} by {info.job.objective}" if best.height else "No results yet"
+    data = escape(data_text(info)).replace("\n", "<br>")
     return (
-        f"<div><p><strong>{escape(run.job.name)}</strong>: {state}<br>"
-        f"{escape(data_text(run.info)).replace(chr(10), '<br>')}</p>{_table(caption, shown)}</div>"
+        f"<div><p><strong>{escape(info.job.name)}</strong>: {escape(state)}<br>{data}</p>{_table(caption, best)}</div>"
     )
 
 

@@ -1,4 +1,4 @@
-"""A run folder, opened for reading."""
+"""Run folders, opened for reading."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Literal
 
 import polars as pl
 
+from options_bt.analysis.notebook import run_html
+from options_bt.analysis.ranking import leaderboard, ranked
 from options_bt.data.cache.cache import cache_folder
 from options_bt.engine.frames import equity_table, trades_table
 from options_bt.errors import RunFolderError, nearest
@@ -22,8 +24,9 @@ from options_bt.runner.run_folder.recompute import MOST, recomputed
 from options_bt.runner.run_folder.results import results_table
 
 Table = Literal["trades", "equity"]
-_MOST_HINTED = 10_000  # ids among which the nearest is looked for
 _TABLES = {"trades": trades_table, "equity": equity_table}
+_MOST_HINTED = 10_000  # jobs among which the nearest id is looked up
+_NOTEBOOK_ROWS = 10
 
 
 class Run:
@@ -34,12 +37,12 @@ class Run:
     path : Path
         The run folder.
     cache : Path
-        Of the data, for trades and equity that the run did not keep.
+        The data cache, from which trades and equity that the run did not keep are recomputed.
 
     Raises
     ------
     RunFolderError
-        When there is no run.
+        When the folder is not a run.
     """
 
     def __init__(self, path: Path, cache: Path) -> None:
@@ -47,7 +50,7 @@ class Run:
         self._cache = cache
         self.path = path
         self.info: RunInfo = self._folder.info()
-        self._standing: pl.LazyFrame | None = None
+        self._snapshot: pl.LazyFrame | None = None
 
     @property
     def job(self) -> JobFile:
@@ -65,9 +68,8 @@ class Run:
         Returns
         -------
         polars.DataFrame
-            ``job, symbol, window, role, start, end, status``, every parameter, every metric and refusal
-            counter. `status` is ``done`` or ``failed``; a metric that is undefined, or of a failed job,
-            is null.
+            ``job, symbol, window, role, start, end, status``, every parameter, every metric and every refusal
+            counter. `status` is ``done`` or ``failed``. Undefined metrics and the metrics of failed jobs are null.
 
         Examples
         --------
@@ -78,41 +80,70 @@ class Run:
         return self.scan_results().collect()
 
     def scan_results(self) -> pl.LazyFrame:
-        """Return `results` unread, where only some rows or columns of very many are wanted."""
-        if self._standing is not None:
-            return self._standing
+        """Return `results` as a lazy frame, for reading only some rows or columns of a large run."""
+        if self._snapshot is not None:
+            return self._snapshot
         if self._folder.results.is_file():
             return pl.scan_parquet(self._folder.results)
         with closing(self._ledger()) as ledger:
             return results_table(self.plan, ledger).lazy()
 
-    def as_it_stands(self) -> Run:
-        """Return this run with the results that it has now, also while it goes on."""
-        standing = copy(self)
-        standing._standing = self.scan_results()
-        return standing
+    def snapshot(self) -> Run:
+        """Return this run with the results it has now, even if it is still running."""
+        frozen = copy(self)
+        frozen._snapshot = self.scan_results()
+        return frozen
+
+    def ranked(self, by: str | None = None, *, top: int | None = None, where: str | None = None) -> pl.DataFrame:
+        """Return results with all columns, best first.
+
+        Parameters
+        ----------
+        by : str, optional
+            The column to rank by; the job's objective by default. Numbers are sorted from the best down, text and dates
+            upwards; null comes last, and ties keep the order of the plan.
+        top : int, optional
+            The number of rows; all by default.
+        where : str, optional
+            SQL condition over the columns, such as ``delta > 0.18``.
+
+        Raises
+        ------
+        InputError
+            When `by` is not a column or `where` is not a condition.
+
+        Examples
+        --------
+        >>> example_run().ranked("delta", top=1, where="delta > 0.1")["delta"].to_list()
+        [0.25]
+        """
+        return ranked(self.scan_results(), by or self.job.objective, top=top, where=where)
+
+    def leaderboard(self, by: str | None = None, *, top: int | None = None, where: str | None = None) -> pl.DataFrame:
+        """Return `ranked` with only the columns that tell the jobs apart and the main metrics."""
+        return leaderboard(self.scan_results(), self.job, by or self.job.objective, top=top, where=where)
 
     def trades(self, job: str | None = None) -> pl.DataFrame:
         """Return the trades of one job or of all, in the order of the plan and of their entry.
 
-        What the run did not keep (`keep` in the job file) is computed again from the cached data, the same to the last
-        bit.
+        Trades that the run did not keep (`keep` in the job file) are recomputed from the cached data, the same to the
+        last bit.
 
         Parameters
         ----------
         job : str, optional
-            Id of a job, or its first characters where they tell it apart.
+            Id of a job, or enough of its first characters to identify it.
 
         Returns
         -------
         polars.DataFrame
-            The columns of docs/semantics.md, section 7; dollars per share, in the terms of the exit day.
+            The columns of docs/semantics.md, section 7. Prices are dollars per share, in shares of the exit day.
 
         Raises
         ------
         RunFolderError
-            When no such job has ended, files are lost, or what is not kept cannot be computed again: the cached data
-            have changed, or it is of more than `runner.recompute.MOST` jobs.
+            When no such job has ended, or files are missing, or trades cannot be recomputed because the cached data
+            have changed or more than `runner.run_folder.recompute.MOST` jobs would be needed.
 
         Examples
         --------
@@ -124,7 +155,7 @@ class Run:
         return self._rows("trades", job)
 
     def equity(self, job: str | None = None) -> pl.DataFrame:
-        """Return the equity of one job or of all, a row for each quote day; what is not kept as `trades` has it.
+        """Return the equity of one job or of all, one row for each quote day; recomputed where `trades` would be.
 
         Parameters
         ----------
@@ -144,7 +175,7 @@ class Run:
         return self._rows("equity", job)
 
     def scan(self, table: Table, jobs: Sequence[str] | None = None) -> pl.LazyFrame:
-        """Return the trades or the equity of these jobs or of all unread, for what is more than memory holds.
+        """Return the trades or equity of these jobs or of all as a lazy frame, for tables larger than memory.
 
         Parameters
         ----------
@@ -155,12 +186,12 @@ class Run:
         Returns
         -------
         polars.LazyFrame
-            The columns of `trades` or `equity`: batch by batch what is kept, then what was computed again.
+            The columns of `trades` or `equity`: kept rows batch by batch, then recomputed ones.
 
         Raises
         ------
         RunFolderError
-            As `trades`.
+            As in `trades`.
 
         Examples
         --------
@@ -169,38 +200,36 @@ class Run:
         2
         """
         with closing(self._ledger()) as ledger:
-            places, ended = ledger.job_batches(jobs), sum(ledger.counts())
+            rows, ended = ledger.job_batches(jobs), sum(ledger.counts())
             if not ended:
                 raise RunFolderError(f"{self.path} has no finished backtest yet")
-            kept = self.kept(table, sorted({batch for _, _, batch in places if batch is not None}))
-            if len(places) < ended:
-                kept = kept.filter(pl.col("job").is_in([job for job, _, _ in places]))
-            others = [job for job, state, batch in places if batch is None and state == "done"]
+            kept = self.kept(table, sorted({batch for _, _, batch in rows if batch is not None}))
+            if len(rows) < ended:
+                kept = kept.filter(pl.col("job").is_in([job for job, _, _ in rows]))
+            others = [job for job, state, batch in rows if batch is None and state == "done"]
             if not others:
                 return kept
             if len(others) > MOST:
                 raise RunFolderError(
-                    f"{self.path} does not keep the trades and equity of {len(others):,} of these {len(places):,} "
-                    f"backtests, and at most {MOST:,} are computed again. Run its job file with `run: {{keep: all}}`, "
-                    "which adds what is not there, or ask for single backtests"
+                    f"{self.path} did not keep the trades and equity of {len(others):,} of these {len(rows):,} "
+                    f"backtests, and at most {MOST:,} are recomputed. Run its job file with `run: {{keep: all}}` to "
+                    "add them, or ask for single backtests"
                 )
             return pl.concat([kept, recomputed(_TABLES[table], self.info, ledger, others, self._cache).lazy()])
 
     def kept(self, table: Table, batches: Iterable[int]) -> pl.LazyFrame:
-        """Return unread what is on the disk of the trades or the equity of these batches, as `batches` numbers them.
+        """Return what is on the disk of the trades or equity of these batches, numbered as in `batches`.
 
         Raises
         ------
         RunFolderError
-            When files are lost.
+            When files are missing.
         """
         paths = [self._folder.part(table, number) for number in batches]
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
-            raise RunFolderError(f"{self.path} has lost {len(missing)} files, the first of them {missing[0]}")
-        if not paths:
-            return _TABLES[table]([]).lazy()
-        return pl.scan_parquet(paths)
+            raise RunFolderError(f"{self.path} is missing {len(missing)} of its files, the first is {missing[0]}")
+        return pl.scan_parquet(paths) if paths else _TABLES[table]([]).lazy()
 
     def batches(self) -> pl.DataFrame:
         """Return the batch whose files hold the trades and the equity of each job.
@@ -208,15 +237,15 @@ class Run:
         Returns
         -------
         polars.DataFrame
-            ``job, status, batch``, in the order of the plan; `batch` is null for a job that failed, or whose trades and
-            equity are not kept.
+            ``job, status, batch``, in the order of the plan; `batch` is null for a failed job, and for one whose
+            trades and equity are not kept.
         """
         with closing(self._ledger()) as ledger:
             rows = ledger.job_batches()
         return pl.DataFrame(rows, {"job": pl.String, "status": pl.String, "batch": pl.Int64}, orient="row")
 
     def failures(self, first: int | None = None) -> list[Failure]:
-        """Return the jobs that failed, or so many of them, each with its spec and what happened."""
+        """Return all failed jobs, or only the first ones, each with its spec and its error."""
         with closing(self._ledger()) as ledger:
             return ledger.failures(first)
 
@@ -226,7 +255,7 @@ class Run:
         Raises
         ------
         RunFolderError
-            When no job or more than one begins so.
+            When no job or more than one has an id that begins with `start`.
         """
         jobs = self.scan_results().select("job")
         matches = jobs.filter(pl.col("job").str.starts_with(start)).collect()["job"].to_list()
@@ -234,16 +263,17 @@ class Run:
             return str(matches[0])
         if matches:
             some = ", ".join(matches[:5])
-            raise RunFolderError(f"{self.path}: {len(matches)} jobs begin with {start!r}: {some}; give more of it")
+            raise RunFolderError(f"{self.path}: {len(matches)} jobs begin with {start!r}: {some}; give more characters")
         known = jobs.head(_MOST_HINTED + 1).collect()["job"]
         hint = nearest(start, known) if len(known) <= _MOST_HINTED else ""
         raise RunFolderError(f"{self.path} has no job {start!r}{hint}; `options-bt results {self.path}` lists them")
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        from options_bt.analysis.notebook import run_html  # it reads runs
-
-        return run_html(self)
+        """Return the run as a notebook shows it."""
+        counts = ((pl.col("status") == status).sum().alias(status) for status in ("done", "failed"))
+        done, failed = self.scan_results().select(counts).collect().row(0)
+        state = f"{done:,} of {len(self.plan):,} backtests done, {failed:,} failed"
+        return run_html(self.info, state, self.leaderboard(top=_NOTEBOOK_ROWS))
 
     def _ledger(self) -> Ledger:
         return Ledger(self._folder.ledger, read_only=True)
@@ -251,9 +281,9 @@ class Run:
     def _rows(self, table: Table, job: str | None) -> pl.DataFrame:
         if job is not None:
             return self.scan(table, [self.job_id(job)]).collect()
-        order = self.scan_results().select("job").with_row_index("place").collect()
+        order = self.scan_results().select("job").with_row_index("position").collect()
         joined = self.scan(table).collect().join(order, on="job", how="left", maintain_order="left")
-        return joined.sort("place", maintain_order=True).drop("place")
+        return joined.sort("position", maintain_order=True).drop("position")
 
 
 def open_run(path: str | Path, cache: str | Path | None = None) -> Run:
@@ -264,8 +294,8 @@ def open_run(path: str | Path, cache: str | Path | None = None) -> Run:
     path : str or Path
         Such as ``runs/grid``.
     cache : str or Path, optional
-        The cached data, for trades and equity that the run did not keep: as given, else ``OPTIONS_BT_CACHE``, else
-        ``./cache``.
+        The data cache, for trades and equity that the run did not keep; ``OPTIONS_BT_CACHE`` by default, or
+        ``./cache`` where that is not set.
 
     Returns
     -------
@@ -274,7 +304,7 @@ def open_run(path: str | Path, cache: str | Path | None = None) -> Run:
     Raises
     ------
     RunFolderError
-        When there is no run.
+        When the folder is not a run.
 
     Examples
     --------

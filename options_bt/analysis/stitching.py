@@ -1,4 +1,4 @@
-"""Out-of-sample equity: the tests of the chosen parameters, one after the other, as one account."""
+"""Equity out of sample: the tests of the chosen parameters joined into one account."""
 
 from __future__ import annotations
 
@@ -12,28 +12,22 @@ from options_bt.engine.account import equity_metrics
 from options_bt.engine.metrics import EQUITY_METRICS
 from options_bt.job.schema import JobFile
 
-EQUITY = {
-    "symbol": pl.String,
-    "window": pl.Int64,
-    "date": pl.Date,
-    "equity": pl.Float64,
-    "open_positions": pl.Int32,
-}
+EQUITY = {"symbol": pl.String, "window": pl.Int64, "date": pl.Date, "equity": pl.Float64, "open_positions": pl.Int32}
 ACCOUNT = {"start": pl.Date, "end": pl.Date, "total_pnl": pl.Float64} | dict.fromkeys(EQUITY_METRICS, pl.Float64)
 
 
 def compounds(job: JobFile) -> bool:
-    """Return whether the size of positions follows the equity (`risk`), rather than being fixed (`contracts`)."""
+    """Return whether position sizes follow the equity (`risk`) instead of being fixed (`contracts`)."""
     return job.params.risk is not None or any(name == "risk" for name, _ in job.grid)
 
 
 def stitched(run: Run, tests: pl.DataFrame) -> pl.DataFrame:
     """Return the equity of each symbol over its tests, and of all symbols together.
 
-    Every test begins with the whole `capital`. With `contracts` a position has the same size whatever the equity,
-    so an account that lives through all tests earns their dollars, and dollars are added. With `risk` the size
-    follows the equity, so it earns their returns, and returns are chained; one that has lost everything
-    stays at nothing. Where a test is longer than the step to the next, it counts until the next begins.
+    Every test starts with the full `capital`. With `contracts` position sizes do not depend on the equity, so one
+    account over all tests earns their dollars, which are added. With `risk` sizes follow the equity, so it earns their
+    returns, which are chained; an account that has lost everything stays at zero. A test that is longer than the step
+    to the next one counts until the next one starts.
 
     Parameters
     ----------
@@ -44,20 +38,15 @@ def stitched(run: Run, tests: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        ``symbol, window, date, equity, open_positions``, by symbol and date; dollars. Symbol and window
-        are null for all symbols together: the sum of their accounts, where one without a row on a date has its last
-        equity, or its capital before the first.
+        ``symbol, window, date, equity, open_positions``, by symbol and date; dollars. Symbol and window are null for
+        all symbols together: the sum of their accounts, where an account without a row on a date keeps its last
+        equity, or has its capital before its first row.
     """
-    until = tests.select(
-        "job",
-        "symbol",
-        "window",
-        pl.col("test_capital").alias("capital"),
-        pl.col("test_start").shift(-1).over("symbol").alias("until"),
-    )
+    until = pl.col("test_start").shift(-1).over("symbol").alias("until")
+    accounts = tests.select("job", "symbol", "window", until, capital="test_capital")
     days = (
         run.scan("equity", tests["job"].to_list())
-        .join(until.lazy(), on="job")
+        .join(accounts.lazy(), on="job")
         .filter(pl.col("until").is_null() | (pl.col("date") < pl.col("until")))
         .sort("symbol", "date")
         .collect()
@@ -81,7 +70,7 @@ def stitched(run: Run, tests: pl.DataFrame) -> pl.DataFrame:
 
 
 def _together(each: pl.DataFrame, capital: dict[str, float]) -> pl.DataFrame:
-    """Return the sum of the symbols' accounts on every date that any of them has."""
+    """Return the sum of the symbols' accounts on every date of any of them."""
     if each.is_empty():
         return pl.DataFrame(schema=EQUITY)
     held = [symbol for symbol in capital if symbol in set(each["symbol"])]
@@ -102,28 +91,27 @@ def _together(each: pl.DataFrame, capital: dict[str, float]) -> pl.DataFrame:
 
 
 def annualised(job: JobFile, total: pl.Expr, years: pl.Expr) -> pl.Expr:
-    """Return returns as fractions a year, chained or added as equity is; chained, null below a loss of everything."""
+    """Return total returns as fractions a year, compounded where equity is; then null below a loss of everything."""
     if not compounds(job):
         return total / years
     return pl.when(total >= -1).then((1 + total).pow(1 / years) - 1)
 
 
 def out_of_sample(job: JobFile, tested: pl.DataFrame, equity: pl.DataFrame) -> pl.DataFrame:
-    """Return what the stitched accounts earned, a row a symbol and one for all.
+    """Return what the stitched accounts earned: one row for each symbol, and one for all.
 
     Parameters
     ----------
     job : JobFile
     tested : polars.DataFrame
-        The choices whose test is done, with ``symbol, test_capital, trades, wins`` and the total returns and years of
-        training and test.
+        The choices with a finished test, with ``symbol`` and `choices.ACCOUNT_COLUMNS`.
     equity : polars.DataFrame
         From `stitched`.
 
     Returns
     -------
     polars.DataFrame
-        As `walk_forward.WalkForward.out_of_sample` has it.
+        The columns of `walk_forward.WalkForward.out_of_sample`.
     """
     totals = tested.group_by("symbol").agg(
         pl.len().cast(pl.Int64).alias("windows"),
@@ -145,7 +133,7 @@ def out_of_sample(job: JobFile, tested: pl.DataFrame, equity: pl.DataFrame) -> p
         _account(accounts[symbol], capital, job.params.risk_free) if symbol in accounts else {}
         for symbol, capital in rows.select("symbol", "capital").iter_rows()
     ]
-    earned, lost = pl.col("in_sample_return"), pl.col("in_sample_return") <= 0
+    in_sample = pl.col("in_sample_return")
     return pl.concat([rows, pl.DataFrame(metrics, ACCOUNT)], how="horizontal").select(
         "symbol",
         "windows",
@@ -157,12 +145,12 @@ def out_of_sample(job: JobFile, tested: pl.DataFrame, equity: pl.DataFrame) -> p
         *EQUITY_METRICS,
         "in_sample_return",
         "out_of_sample_return",
-        pl.when(~lost).then(pl.col("out_of_sample_return") / earned).alias("efficiency"),
+        pl.when(in_sample > 0).then(pl.col("out_of_sample_return") / in_sample).alias("efficiency"),
     )
 
 
 def _over_spans(job: JobFile, role: str) -> pl.Expr:
-    """Return the return a year over several spans, chained or added as equity is."""
+    """Return the return a year over several spans, compounded where equity is."""
     total, years = pl.col(f"{role}_total"), pl.col(f"{role}_years")
     if compounds(job):
         growth = pl.max_horizontal(1 + total, 0.0)
@@ -171,9 +159,9 @@ def _over_spans(job: JobFile, role: str) -> pl.Expr:
 
 
 def _account(equity: pl.DataFrame, capital: float, risk_free: float) -> dict[str, Any]:
-    """Return the first and last day, the profit and `EQUITY_METRICS` of one account; None where one is undefined."""
+    """Return the first and last day, the profit and `EQUITY_METRICS` of one account; None where undefined."""
     days = equity["date"]
-    values = np.array(equity["equity"], np.float64)  # a copy: numba would compile anew for one that cannot be written
+    values = np.array(equity["equity"], np.float64)  # a copy: numba would compile again for a read-only array
     exposed_days = int((equity["open_positions"] > 0).sum())
     metrics = equity_metrics(values, exposed_days, (days[-1] - days[0]).days, capital, risk_free)
     return {"start": days[0], "end": days[-1], "total_pnl": values[-1] - capital} | {

@@ -1,4 +1,4 @@
-"""The commands about cached data."""
+"""Commands about the cached data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def data() -> None:
 @QUIET
 @CACHE
 def data_pull(job: JobFile, quiet: bool, cache: Path) -> None:
-    """Bring what JOBFILE needs and the cache lacks, and build its markets."""
+    """Pull the data that JOBFILE needs and the cache lacks, and build its markets."""
     log_to_console_by(quiet, verbose=False)
     from options_bt.runner.run import pull_job
 
@@ -33,8 +33,8 @@ def data_pull(job: JobFile, quiet: bool, cache: Path) -> None:
 @data.command("ls", cls=Examples, epilog="options-bt data ls")
 @CACHE
 def data_ls(cache: Path) -> None:
-    """List what is cached: sources, symbols, years, quotes and bytes."""
-    from options_bt.analysis.tables import text_table
+    """List the cached data: sources, symbols, years, quotes and bytes."""
+    from options_bt.analysis.formatting import text_table
     from options_bt.data.listing import cached_data
 
     click.echo(text_table(cached_data(cache)), nl=False)
@@ -43,29 +43,30 @@ def data_ls(cache: Path) -> None:
 @data.command("verify", cls=Examples, epilog="options-bt data verify")
 @CACHE
 def data_verify(cache: Path) -> None:
-    """Check every cached file against its checksum; name the damaged, which the next pull brings again."""
+    """Check every cached file against its checksum, and list the damaged ones, which the next pull replaces."""
+    from options_bt.analysis.formatting import counted
     from options_bt.data.listing import verified
 
     files, markets, damaged = verified(cache)
     for path, fault in damaged:
         click.echo(f"{path} {fault}")
-    healing = "; the next pull heals them" if damaged else ""
-    built = f"{markets} built market{'' if markets == 1 else 's'}"
-    click.echo(f"{files} files and {built} checked, {len(damaged)} damaged{healing}")
+    repair = "; the next pull replaces them" if damaged else ""
+    checked = f"{counted(files, 'file')} and {counted(markets, 'built market')}"
+    click.echo(f"{checked} checked, {len(damaged)} damaged{repair}")
     raise SystemExit(int(bool(damaged)))
 
 
 @data.command("coverage", cls=Examples, epilog="options-bt data coverage SPY")
 @click.argument("symbol")
-@click.option("--source", metavar="NAME", help="Only this source, as `data ls` names it; all that have it by default.")
+@click.option("--source", metavar="NAME", help="Only this source, as named by `data ls`; all by default.")
 @CACHE
 def data_coverage(symbol: str, source: str | None, cache: Path) -> None:
-    """Show how dense the cached chain of SYMBOL is: days, expirations, strikes, contracts that vanish, gaps.
+    """Show how dense the cached chain of SYMBOL is: days, expirations, strikes, vanishing contracts, gaps.
 
-    stay_pct is the share of the quote days between a contract's first quote and its expiration on which it is
-    quoted; end_pct is the share of contracts quoted on the last of these days.
+    stay_pct is the share of the quote days from a contract's first quote to its expiration on which it is quoted;
+    end_pct is the share of contracts quoted on the last of these days.
     """
-    from options_bt.analysis.tables import text_table
+    from options_bt.analysis.formatting import text_table
     from options_bt.data.coverage import cached_coverage
 
     for coverage in cached_coverage(cache, symbol, source):
@@ -76,14 +77,14 @@ def data_coverage(symbol: str, source: str | None, cache: Path) -> None:
 
 @data.command("check", cls=Examples, epilog="options-bt data check SPY")
 @click.argument("symbol")
-@click.option("--source", metavar="NAME", help="Only this source, as `data ls` names it; all that have it by default.")
+@click.option("--source", metavar="NAME", help="Only this source, as named by `data ls`; all by default.")
 @CACHE
 def data_check(symbol: str, source: str | None, cache: Path) -> None:
-    """Show what is wrong with the cached data of SYMBOL: what is dropped, and quotes that cannot be true.
+    """Show what is wrong with the cached data of SYMBOL: dropped rows, and quotes that cannot be true.
 
-    A table of all rules, then up to three examples of each that is broken, with their dates.
+    Prints a table of all rules, then up to three dated examples of each broken rule.
     """
-    from options_bt.analysis.tables import text_table
+    from options_bt.analysis.formatting import text_table
     from options_bt.data.cache.reading import cached_manifests, cached_symbol
     from options_bt.data.check import findings, findings_table, heading
 

@@ -64,9 +64,9 @@ def run(
     done, 1 some backtests failed, 2 bad input, 3 the disk refused, 130 stopped with Ctrl-C.
     """
     log_to_console_by(quiet, verbose)
+    from options_bt.analysis.formatting import data_text, failures_table, text_table
     from options_bt.analysis.price_sources import price_sources, price_sources_text
     from options_bt.analysis.run_reader import open_run
-    from options_bt.analysis.tables import data_text, failures_table, headline, headline_columns, ranked, text_table
     from options_bt.analysis.walk_forward import walk_forward
     from options_bt.analysis.walk_forward_text import walk_forward_text
     from options_bt.report.after_run import report_of
@@ -94,13 +94,11 @@ def run(
     elif top:
         click.echo(f"\n{job.name}, the best {min(top, summary.total)} of {summary.total} by {job.objective}:")
         # By the objective of this job: that of the folder may be an earlier one.
-        columns = headline_columns(opened, job.objective)
-        rows = ranked(opened, sort=job.objective, top=top, columns=columns)
-        click.echo(text_table(headline(opened, rows, job.objective)))
+        click.echo(text_table(opened.leaderboard(job.objective, top=top)))
     if summary.failed:
         failures = opened.failures(20)
         click.echo(f"The first {len(failures)} of {summary.failed} that failed:", err=True)
-        click.echo(text_table(failures_table(opened, failures)), err=True)
+        click.echo(text_table(failures_table(opened.plan, failures)), err=True)
         click.echo("Once the cause is mended, --resume-failed runs them again.", err=True)
     if not left:
         click.echo(data_text(opened.info))
@@ -185,7 +183,7 @@ def status(run: Path | None, watch: bool, runs: Path) -> None:
 
 
 def _status_text(seen: Status) -> str:
-    from options_bt.analysis.tables import text_table
+    from options_bt.analysis.formatting import text_table
     from options_bt.runner.run_folder.status import details
 
     tables = [table for table in (seen.running, seen.symbols) if table.height]
@@ -207,7 +205,7 @@ def _repaint(text: str, *, begin: bool) -> None:
 @RUNS
 def runs(runs: Path) -> None:
     """List the run folders, the last first: state, backtests, when begun, bytes, and what is wrong with them."""
-    from options_bt.analysis.tables import text_table
+    from options_bt.analysis.formatting import text_table
     from options_bt.runner.run_folder.run_list import listed_runs
 
     listed = listed_runs(runs)

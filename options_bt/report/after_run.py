@@ -1,4 +1,4 @@
-"""The report that a run ends with; nothing heavy is imported unless there is one to be written."""
+"""The report that a run ends with; heavy imports wait until there is one to write."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from options_bt.errors import OptionsBtError
 
 
 def report_file(run: Run) -> Path:
-    """Return where the report of a run lies by default."""
+    """Return the default path of a run's report."""
     return run.path / "report.html"
 
 
 def report_of(run: Run) -> tuple[str, bool]:
-    """Write the report of a run that has ended, unless it has one of these results already.
+    """Write the report of a finished run, unless it already has one that is newer than its results.
 
     Returns
     -------
     text : str
-        Where it is, or why there is none: a run is no worse for a report that cannot be written.
+        Where the report is, or why it could not be written, which does not fail the run.
     written : bool
-        Whether it is there.
+        Whether there is a report.
     """
     path = report_file(run)
     try:
@@ -29,7 +29,7 @@ def report_of(run: Run) -> tuple[str, bool]:
             from options_bt.report.html import write_report
 
             write_report(run, path)
-    except Exception as error:  # whatever it is, the results are there
+    except Exception as error:  # whatever went wrong, the results are there
         why = str(error) if isinstance(error, OptionsBtError) else f"{type(error).__name__}: {error}"
         return f"No report was written: {why}", False
     return f"Report: {path}", True

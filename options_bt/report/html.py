@@ -1,4 +1,4 @@
-"""The page: every section in its order, in one file that asks nothing of any network."""
+"""The page: all sections in one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from options_bt.report.jobs import curves, details, ranking
 from options_bt.report.parts import Section, charts_of
 from options_bt.report.quality import data_quality, failures, refusals
 from options_bt.report.reproduction import reproduction
-from options_bt.report.robustness import forward, luck
-from options_bt.report.run_data import RunData, gathered
+from options_bt.report.robustness import overfitting, walk_forward
+from options_bt.report.run_data import RunData
 from options_bt.storage import write_atomically
 
 SECTIONS: tuple[Callable[[RunData], Section | None], ...] = (
@@ -29,14 +29,14 @@ SECTIONS: tuple[Callable[[RunData], Section | None], ...] = (
     sensitivity,
     curves,
     details,
-    forward,
-    luck,
+    walk_forward,
+    overfitting,
     failures,
     refusals,
     data_quality,
     reproduction,
 )
-"""Each gives its section from the data of a run, or None where the run has nothing to show there."""
+"""Functions that return a section from the data of a run, or None where it has nothing to show."""
 
 
 def sections_of(run: Run) -> list[Section]:
@@ -45,24 +45,24 @@ def sections_of(run: Run) -> list[Section]:
     Raises
     ------
     RunFolderError
-        When no backtest has ended yet, or files are lost.
+        When no backtest has ended yet, or files are missing.
     """
-    data = gathered(run)
+    data = RunData(run)
     return [section for make in SECTIONS if (section := make(data)) is not None]
 
 
 def page(run: Run) -> str:
     """Return the report of a run as one HTML page.
 
-    The page holds all that it needs, and its Content-Security-Policy forbids every request and every script but its
-    own two, which it names by their hashes.
+    The page contains everything it needs. Its Content-Security-Policy forbids all requests, and all scripts except its
+    own two, which it lists by their hashes.
 
     Raises
     ------
     MissingExtraError
         Without plotly and jinja2.
     RunFolderError
-        When no backtest has ended yet, or files are lost.
+        As in `sections_of`.
     """
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -79,7 +79,7 @@ def page(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # in the order of the data
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}  # jinja's default would sort the keys
     return environment.get_template("page.html").render(
         title=run.job.name,
         version=version("options-bt"),
@@ -102,8 +102,8 @@ def write_report(run: Run, path: Path) -> None:
     Raises
     ------
     MissingExtraError, RunFolderError
-        As `page`.
+        As in `page`.
     StorageError
-        When the disk refuses.
+        When the file cannot be written.
     """
     write_atomically(path, page(run).encode())

@@ -12,7 +12,7 @@ from options_bt.report.parts import Chart, charts_of
 from options_bt.storage import storage_errors
 
 WIDTH = 900
-"""Of an image, in pixels."""
+"""The width of an image in pixels."""
 
 
 def write_images(run: Run, folder: Path, form: Literal["svg", "png"]) -> list[Path]:
@@ -22,7 +22,7 @@ def write_images(run: Run, folder: Path, form: Literal["svg", "png"]) -> list[Pa
     ----------
     run : Run
     folder : Path
-        Made where it is missing; other files in it stay.
+        Created if it does not exist; other files in it are left alone.
     form : {'svg', 'png'}
 
     Returns
@@ -32,11 +32,11 @@ def write_images(run: Run, folder: Path, form: Literal["svg", "png"]) -> list[Pa
     Raises
     ------
     InputError
-        When there is no Chrome or Chromium.
+        When Chrome or Chromium is not installed.
     MissingExtraError
         Without kaleido.
     StorageError
-        When the disk refuses.
+        When the files cannot be written.
     """
     charts = charts_of(sections_of(run))
     with storage_errors(folder):
@@ -46,12 +46,12 @@ def write_images(run: Run, folder: Path, form: Literal["svg", "png"]) -> list[Pa
 
 
 def draw(charts: list[Chart], folder: Path, form: Literal["svg", "png"]) -> None:
-    """Draw charts into a folder, each under its id.
+    """Draw charts into a folder, with their ids as file names.
 
     Raises
     ------
     InputError, MissingExtraError
-        As `write_images`.
+        As in `write_images`.
     """
     try:
         import kaleido
@@ -59,16 +59,16 @@ def draw(charts: list[Chart], folder: Path, form: Literal["svg", "png"]) -> None
     except ImportError as error:
         raise MissingExtraError("Images of charts", str(error.name).partition(".")[0], "report") from None
     try:
-        # MathJax would be fetched from the network.
-        kaleido.write_fig_from_object_sync([_drawn(chart, folder, form) for chart in charts], kopts={"mathjax": False})
+        # Otherwise kaleido fetches MathJax from the network.
+        kaleido.write_fig_from_object_sync([_image(chart, folder, form) for chart in charts], kopts={"mathjax": False})
     except ChromeNotFoundError:
         raise InputError(
-            "images are drawn by Chrome or Chromium, and none was found; on Debian and Ubuntu: apt install chromium; "
-            "elsewhere install Chrome, or name it in BROWSER_PATH"
+            "images need Chrome or Chromium, and none was found; on Debian and Ubuntu: apt install chromium; elsewhere "
+            "install Chrome, or set BROWSER_PATH to its path"
         ) from None
 
 
-def _drawn(chart: Chart, folder: Path, form: str) -> dict[str, Any]:
+def _image(chart: Chart, folder: Path, form: str) -> dict[str, Any]:
     layout = chart.figure["layout"]
     margin = layout["margin"] | {"t": 60}
     figure = chart.figure | {"layout": layout | {"title": {"text": chart.title}, "margin": margin}}

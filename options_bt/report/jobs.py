@@ -1,39 +1,37 @@
-"""The backtests one by one: all in a ranked table, the best with equity, months, trades."""
+"""The backtests one by one: all of them in a ranking, and the best with their equity, months and trades."""
 
 from __future__ import annotations
 
 import polars as pl
 
-from options_bt.analysis.tables import trade_lines
+from options_bt.analysis.formatting import trades_for_display
 from options_bt.engine.records import EXIT_REASONS
 from options_bt.report.charts import count_chart, equity_chart, heatmap_chart, profit_chart
 from options_bt.report.parts import Chart, Choice, Part, Section, Table, frame_table
 from options_bt.report.run_data import RunData
 
 MOST_TRADES = 1000
-"""Of one job."""
+"""The most trades shown for one job."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def ranking(data: RunData) -> Section:
     """Return the ranked table of the jobs, or of the first thousand of them."""
-    shown, ended = data.shown, data.finished + data.failed
+    shown, ended = data.leaderboard, data.finished + data.failed
     left = ended - shown.height
-    whole = f" The other {left:,} are in results.parquet, beside this page." if left else ""
+    rest = f" The other {left:,} are in results.parquet, beside this page." if left else ""
     text = (
-        f"Ranked by {data.objective}, the undefined ones last. A click on the name of a column sorts by it.{whole} "
-        f"The id of each of the best {data.top.height:,} leads to its trades."
+        f"Ranked by {data.objective}, undefined values last. Click on a column's name to sort by it.{rest} "
+        f"The ids of the best {data.top.height:,} link to their trades."
     )
     links = {job: f"#job-{job}" for job in data.top["job"]}
-    choices = [*data.axes, "status"]
     caption = f"The best {shown.height:,} of {ended:,} backtests" if left else "All backtests, best first"
-    return Section(
-        "ranking", "Ranked", (text,), (frame_table(caption, shown, id="ranked", choices=choices, links=links),)
-    )
+    table = frame_table(caption, shown, id="ranked", choices=[*data.axes, "status"], links=links)
+    return Section("ranking", "Ranking", (text,), (table,))
 
 
 def curves(data: RunData) -> Section | None:
-    """Return equity and drawdown of the best jobs; None where none has a day."""
+    """Return equity and drawdown of the best jobs; None where none of them has a quote day."""
     equity = {data.name(job): rows for job, rows in data.equity.items() if rows.height}
     if not equity:
         return None
@@ -42,52 +40,46 @@ def curves(data: RunData) -> Section | None:
     ends = f"from ${capital[first]:,.0f} to ${equity[first]['equity'][-1]:,.0f}"
     summary = f"Equity and drawdown of {len(equity)} backtests by date; that of the best, {first}, went {ends}."
     chart = Chart("equity", "Equity and drawdown", summary, equity_chart(equity, capital))
-    text = (
-        f"The best {len(equity)} by {data.objective}. A click on a name in the legend hides its lines."
-        if (len(equity) > 1)
-        else "Equity and drawdown of the backtest."
-    )
+    text = "Equity and drawdown of the backtest."
+    if len(equity) > 1:
+        text = f"The best {len(equity)} by {data.objective}. Click on a name in the legend to hide its lines."
     return Section("equity", "Equity and drawdown", (text,), (chart,))
 
 
 def details(data: RunData) -> Section | None:
-    """Return months, trades, their P/L and their exits of each of the best jobs; None where none has a day."""
+    """Return months, trades, P/L and exits of each of the best jobs; None where none of them has a quote day."""
     shown = [job for job, rows in data.equity.items() if rows.height]
     if not shown:
         return None
     panels = tuple(
         (f"job-{job}", f"{number}. {data.name(job)}", _detail(data, job)) for number, job in enumerate(shown, 1)
     )
-    text = "Months with their last quote day; the month of the first one starts with the capital."
-    return Section("details", "The best one by one", (text,), (Choice("job", "Backtest", panels),))
+    text = "A month's return runs from the last quote day before it, or from the capital, to its own last quote day."
+    return Section("details", "The best in detail", (text,), (Choice("job", "Backtest", panels),))
 
 
 def _detail(data: RunData, job: str) -> tuple[Part, ...]:
-    row = data.top.row(by_predicate=pl.col("job") == job, named=True)
     trades, name = data.trades[job], data.name(job)
-    months = monthly_returns(data.equity[job], row["capital"])
+    capital = data.top.row(by_predicate=pl.col("job") == job, named=True)["capital"]
+    months = _months(job, name, monthly_returns(data.equity[job], capital))
     if not trades.height:
-        return (*_months(job, name, months), frame_table(f"Trades of {name}: none", trade_lines(trades)))
+        return (*months, frame_table(f"Trades of {name}: none", trades_for_display(trades)))
     profits = trades["pnl"].to_list()
     wins = sum(one > 0 for one in profits)
     spread = f"{wins} of {len(profits)} trades made money; from ${min(profits):,.0f} to ${max(profits):,.0f}."
-    exits = {reason: int((trades["exit_reason"] == reason).sum()) for reason in EXIT_REASONS}
-    exits = {reason: count for reason, count in exits.items() if count}
+    counts = {reason: int((trades["exit_reason"] == reason).sum()) for reason in EXIT_REASONS}
+    exits = {reason: count for reason, count in counts.items() if count}
     reasons = ", ".join(f"{reason} {count}" for reason, count in exits.items())
+    first = f", the first {MOST_TRADES:,} of {trades.height:,}" if trades.height > MOST_TRADES else ""
     return (
-        *_months(job, name, months),
+        *months,
         Chart(f"profits-{job}", "P/L of the trades", f"{name}: {spread}", profit_chart(profits)),
         Chart(f"exits-{job}", "Why the trades ended", f"{name}: {reasons}.", count_chart(exits, "trades")),
-        _trades(name, trades),
+        frame_table(f"Trades of {name}{first}", trades_for_display(trades.head(MOST_TRADES))),
     )
 
 
-def _trades(name: str, trades: pl.DataFrame) -> Table:
-    first = f", the first {MOST_TRADES:,} of {trades.height:,}" if trades.height > MOST_TRADES else ""
-    return frame_table(f"Trades of {name}{first}", trade_lines(trades.head(MOST_TRADES)))
-
-
-def _months(job: str, name: str, months: pl.DataFrame) -> tuple[Part, ...]:
+def _months(job: str, name: str, months: pl.DataFrame) -> tuple[Chart, Table]:
     years = [str(year) for year in months["year"]]
     values = [[None if one is None else round(one, 5) for one in row[1:13]] for row in months.iter_rows()]
     figure = heatmap_chart(("month", _MONTHS), ("year", years), values, ".2%")
@@ -95,14 +87,12 @@ def _months(job: str, name: str, months: pl.DataFrame) -> tuple[Part, ...]:
     up = sum(value > 0 for value in returns)
     summary = f"{name}: {up} of {len(returns)} months were up; from {min(returns):.2%} to {max(returns):.2%}."
     like = dict.fromkeys(months.columns[1:], "total_return")
-    table = frame_table(
-        f"Monthly returns of {name}", months.with_columns(pl.col("year").cast(pl.String)), like=like, folded=True
-    )
+    table = frame_table(f"Monthly returns of {name}", months.cast({"year": pl.String}), like=like, folded=True)
     return Chart(f"months-{job}", "Monthly returns", summary, figure), table
 
 
 def monthly_returns(equity: pl.DataFrame, capital: float) -> pl.DataFrame:
-    """Return the returns of the months, from the last quote day of one to the last of the next that has any.
+    """Return the return of each month, from the last quote day before it to its own last quote day.
 
     Parameters
     ----------
@@ -114,7 +104,8 @@ def monthly_returns(equity: pl.DataFrame, capital: float) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        ``year, Jan, ..., Dec, whole``, a row a year; null for a month without a quote day or after nothing was left.
+        ``year, Jan, ..., Dec, whole``, one row for each year; null for a month without a quote day, and after the
+        account has lost everything.
 
     Examples
     --------

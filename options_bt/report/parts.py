@@ -1,4 +1,4 @@
-"""What a page is made of: sections of text, tables and charts, as plain data that the template shows."""
+"""The parts of a page: sections of text, tables and charts, as plain data for the template."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import polars as pl
 
-from options_bt.analysis.tables import cell_text
+from options_bt.analysis.formatting import cell_text
 
 Figure: TypeAlias = dict[str, Any]
-"""``data`` and ``layout`` as plotly.js takes them: no value is NaN, and text is escaped by `charts.label`."""
+"""``data`` and ``layout`` for plotly.js, without NaN and with text escaped by `charts.label`."""
 
 
 class Cell(NamedTuple):
@@ -20,9 +20,9 @@ class Cell(NamedTuple):
     ----------
     text : str
     value : float or None
-        What a column of numbers is sorted by; None comes last.
+        The number to sort by in a numeric column; None comes last.
     link : str
-        Where the text leads on the page, as ``#id``; empty for plain text.
+        The target of the text on the page, as ``#id``; empty for plain text.
     """
 
     text: str
@@ -31,7 +31,7 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a table; of one that is a choice, the reader may ask for the rows of one value."""
+    """A column of a table; by a `choice` column, readers can filter for the rows with one value."""
 
     name: str
     numeric: bool
@@ -39,7 +39,7 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table; one with an id can be filtered, a folded one is opened by its caption."""
+    """A table; with an id it can be filtered, and a folded one opens at a click on its caption."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -48,10 +48,10 @@ class Table(NamedTuple):
     folded: bool = False
 
     def choices(self) -> list[tuple[int, str, list[str]]]:
-        """Return number, name and values, in the order of the rows' own, of each column that is a choice."""
+        """Return number, name and sorted values of each choice column."""
         found = []
         for number, column in enumerate(self.columns):
-            values = list(dict.fromkeys(row[number].text for row in self.rows)) if column.choice else []
+            values = {row[number].text for row in self.rows} if column.choice else set()
             if 1 < len(values) <= _MOST_CHOICES:
                 found.append((number, column.name, sorted(values)))
         return found
@@ -66,9 +66,9 @@ class Chart(NamedTuple):
     Attributes
     ----------
     id : str
-        Its own on the page; the name of its image.
+        Unique on the page; also the name of its image.
     summary : str
-        What it shows, with the main numbers: for those who do not see it.
+        What it shows, with the main numbers, for readers who cannot see it.
     """
 
     id: str
@@ -78,14 +78,14 @@ class Chart(NamedTuple):
 
 
 class Heatmaps(NamedTuple):
-    """Heatmaps of which the reader chooses the axes; `choices` is what `grids.heatmap_choices` gives."""
+    """A heatmap with axes for readers to choose; `choices` comes from `grids.heatmap_choices`."""
 
     chart: Chart
     choices: Mapping[str, Any]
 
 
 class Text(NamedTuple):
-    """Text as it was written, line by line, behind a heading that opens it; open from the start where it says so."""
+    """Preformatted text under a title that opens and closes it."""
 
     title: str
     text: str
@@ -93,13 +93,13 @@ class Text(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """A few numbers with their names, to be seen first."""
+    """A few important numbers with their names."""
 
     facts: tuple[tuple[str, str], ...]
 
 
 class Choice(NamedTuple):
-    """Panels of which one is seen at a time: id, name and parts of each."""
+    """Panels that are shown one at a time: the id, name and parts of each."""
 
     id: str
     label: str
@@ -110,7 +110,7 @@ Part: TypeAlias = Table | Chart | Heatmaps | Text | Facts | Choice
 
 
 class Section(NamedTuple):
-    """A section of the page: a note to be seen before all else, its paragraphs, then its parts."""
+    """A section of the page: a note at the top, paragraphs, then parts."""
 
     id: str
     title: str
@@ -136,15 +136,15 @@ def frame_table(
     caption : str
     frame : polars.DataFrame
     id : str
-        Makes it filterable.
+        Makes the table filterable.
     choices : iterable of str
-        The columns whose values can be chosen.
+        The columns to filter by.
     links : mapping of str to str, optional
-        Where a text of the first column leads.
+        Text in the first column to the target of its link.
     like : mapping of str to str, optional
-        Of columns that are no metrics: the metric as which their values are written.
+        Columns that are not metrics, to the metric that sets the format of their values.
     folded : bool
-        As `Table` has it.
+        As in `Table`.
     """
     columns = tuple(Column(name, frame[name].dtype.is_numeric(), name in set(choices)) for name in frame.columns)
     metrics = like or {}
@@ -159,7 +159,7 @@ def _cells(column: Column, metric: str, values: Sequence[Any]) -> list[Cell]:
 
 
 def charts_of(sections: Iterable[Section]) -> list[Chart]:
-    """Return every chart of these sections, those of panels too."""
+    """Return every chart of these sections, including those in panels."""
     return [chart for section in sections for part in section.parts for chart in _charts(part)]
 
 

@@ -1,4 +1,4 @@
-"""What went wrong or was not there: failures, refusals, and the quality of the data."""
+"""What went wrong or was missing: failures, refusals, and the quality of the data."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import polars as pl
 
+from options_bt.analysis.formatting import failures_table
 from options_bt.analysis.price_sources import SHARES
-from options_bt.analysis.tables import failures_table
 from options_bt.engine.records import REFUSALS
 from options_bt.report.charts import count_chart
 from options_bt.report.parts import Chart, Section, Text, frame_table
@@ -21,42 +21,38 @@ REASONS = {
     "no_delta": "no quoted strike came near enough to the delta",
     "no_width": "no quoted strike came near enough to the width",
     "no_strike": "no quoted strike came near enough to the moneyness",
-    "thin_credit": "the credit was smaller than min_credit or min_credit_pct asks for",
-    "bad_credit": "the credit was not smaller than the width: such a quote cannot be true",
-    "bad_debit": "the debit was nothing, or not smaller than the width",
+    "thin_credit": "the credit was below min_credit or min_credit_pct",
+    "bad_credit": "the credit was not smaller than the width, so the quotes cannot be right",
+    "bad_debit": "the debit was zero or less, or not smaller than the width",
     "wide_quotes": "bid and ask of a leg were further apart than max_spread_pct allows",
-    "no_capital": "the largest loss was more than the capital that was left",
+    "no_capital": "the maximum loss exceeded the capital left",
 }
 
 
 def failures(data: RunData) -> Section | None:
-    """Return the backtests that failed, and the tracebacks of the first; None when there are none."""
-    if not data.failures:
-        return None
+    """Return the backtests that failed, with the tracebacks of the first; None when there are none."""
     shown = data.failures
+    if not shown:
+        return None
     more = f" The first {len(shown):,} are listed." if data.failed > len(shown) else ""
     text = (
-        f"{data.failed:,} of {data.total:,} backtests failed and are in none of the figures. Once the cause is "
-        f"mended, options-bt run with --resume-failed runs them again.{more}"
+        f"{data.failed:,} of {data.total:,} backtests failed and are not part of any figure. Fix the cause, and use "
+        f"options-bt run with --resume-failed to rerun them.{more}"
     )
-    tracebacks = [Text(f"What happened in {one.job}", one.error) for one in shown[:SHOWN_TRACEBACKS]]
-    return Section(
-        "failures",
-        "Failures",
-        (text,),
-        (frame_table("Backtests that failed", failures_table(data.run, shown)), *tracebacks),
-    )
+    table = frame_table("Backtests that failed", failures_table(data.run.plan, shown))
+    tracebacks = [Text(f"Error of {one.job}", one.error) for one in shown[:SHOWN_TRACEBACKS]]
+    return Section("failures", "Failures", (text,), (table, *tracebacks))
 
 
 def refusal_counts(data: RunData) -> dict[str, int]:
-    """Return how often each reason stood in the way of an entry, over all backtests; the most frequent first."""
+    """Return how often each reason prevented an entry, over all backtests; the most frequent first."""
     sums = data.done.select(pl.col(f"refused_{reason}").sum() for reason in REFUSALS).collect().row(0)
     counts = dict(zip(REFUSALS, map(int, sums), strict=True))
     return {reason: count for reason, count in sorted(counts.items(), key=lambda item: -item[1]) if count}
 
 
 def refusals(data: RunData) -> Section | None:
-    """Return why there were no entries on days with room for one; None when there was always one."""
+    """Return why no position was opened on days with room for one; None when one always was."""
     counts = refusal_counts(data)
     if not counts:
         return None
@@ -75,9 +71,7 @@ def refusals(data: RunData) -> Section | None:
         f"The most frequent reason was {first}: {REASONS[first]}."
     )
     chart = Chart("refusals", "Days without an entry by reason", text, count_chart(counts, "days"))
-    return Section(
-        "refusals", "Refusals", (text,), (chart, frame_table("Refusals by reason", table, like={"share": "win_rate"}))
-    )
+    return Section("refusals", "Refusals", (text,), (chart, frame_table("Refusals by reason", table)))
 
 
 def data_quality(data: RunData) -> Section | None:
@@ -97,10 +91,10 @@ def data_quality(data: RunData) -> Section | None:
         *SHARES,
         implied.alias("implied closes"),
     )
-    like = dict.fromkeys(("weekdays", *SHARES), "win_rate")
+    like = dict.fromkeys(("weekdays", *SHARES), "share")
     text = (
-        "A backtest knows only the days on which its symbol was quoted. weekdays is the share of the weekdays from the "
+        "A backtest sees only the days on which its symbol was quoted. weekdays is the share of the weekdays from the "
         "first quote day to the last that have quotes; stale and modelled are shares of the days of open positions, "
-        "modelled exits one of the trades; implied closes counts quote days whose close comes from put-call parity."
+        "modelled exits is a share of the trades; implied closes counts quote days with a close from put-call parity."
     )
     return Section("data", "Data quality", (text,), (frame_table("Data by symbol", table, like=like),))

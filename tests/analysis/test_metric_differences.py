@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from options_bt.analysis.compare import compare
+from options_bt.analysis.comparison_text import comparison_text
 from options_bt.analysis.metric_differences import metric_differences, sign_test
 from options_bt.analysis.run_reader import open_run
-from options_bt.analysis.tables import comparison_text
 from options_bt.engine.metrics import METRICS
 from tests.small_run import SmallRun, finished, job_of
 

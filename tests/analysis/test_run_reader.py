@@ -178,7 +178,7 @@ def test_an_ambiguous_id_names_the_jobs_it_may_mean(run: Run) -> None:
     with pytest.raises(RunFolderError, match="4 jobs begin with ''") as caught:
         run.job_id("")
     assert all(job in str(caught.value) for job in jobs)
-    assert str(caught.value).endswith("give more of it")
+    assert str(caught.value).endswith("give more characters")
 
 
 def test_an_unknown_id_says_where_the_ids_are_and_names_the_nearest(run: Run) -> None:
@@ -195,7 +195,7 @@ def test_a_lost_part_is_named(small_run: SmallRun, tmp_path: Path) -> None:
     copy = small_run.copy(tmp_path)
     lost = RunFolder(copy).part("trades", 1)
     lost.unlink()
-    with pytest.raises(RunFolderError, match=f"has lost 1 files, the first of them {lost}"):
+    with pytest.raises(RunFolderError, match=f"is missing 1 of its files, the first is {lost}"):
         open_run(copy).trades()
     assert open_run(copy).equity().height > 0
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 from polars.testing import assert_frame_equal
 
-from options_bt.analysis.choosing import neighbourhood_means, pooled_over_symbols, window_results
 from options_bt.analysis.run_reader import Run, open_run
+from options_bt.analysis.scores import neighbourhood_means, pooled_over_symbols, window_results
 from options_bt.analysis.walk_forward import WalkForward, walk_forward
 from options_bt.errors import InputError, RunFolderError
 from options_bt.job.objectives import LOWER_IS_BETTER
@@ -212,7 +212,7 @@ NAN = np.nan
 )
 def test_neighbours_are_beside_each_other_on_ordered_axes(grid: Any, scores: Any, means: Any) -> None:
     run = MadeRun(made_job(symbols=["A"], grid=grid, windows=WINDOWS | {"count": 1}), sharpe=[*scores] * 2)
-    found = neighbourhood_means(by_window(*scores), window_results(run).links)
+    found = neighbourhood_means(by_window(*scores), window_results(run).adjacent)
     np.testing.assert_allclose(found, by_window(*means))
 
 

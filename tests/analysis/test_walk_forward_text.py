@@ -29,8 +29,8 @@ def text(run: MadeRun, most: int | None = None, **how: Any) -> str:
 
 def test_the_whole_answer() -> None:
     expected = """\
-two, chosen in training by sharpe, and the test that follows:
-A choice beats 0% of the other combinations of its test on average; chance alone gives 50%.
+two: parameters chosen by sharpe in training, and their results in the next test:
+On average a choice beats 0% of the other combinations in its test; by chance it would be 50%.
 
 symbol  window  train                   test                    delta  train_sharpe  test_sharpe  test_pnl  best_delta  best_sharpe  rank
 ------  ------  ----------------------  ----------------------  -----  ------------  -----------  --------  ----------  -----------  ------
@@ -63,9 +63,7 @@ delta     0 of 0         -
 
 def test_what_the_choice_was_compared_by_stands_beside_its_own_metric() -> None:
     shown = text(made(), plateau=True, pooled=True)
-    assert shown.startswith(
-        "two, chosen in training by sharpe (mean over the combination and its neighbours and all symbols), and"
-    )
+    assert shown.startswith("two: parameters chosen by sharpe (mean over neighbours and symbols) in training, and ")
     assert "  mean_sharpe  train_sharpe  " in shown
     # One choice for all symbols counts once.
     assert "delta  0.1          1  100.00%\n" in shown
@@ -83,10 +81,10 @@ def test_a_long_answer_is_cut_and_says_how_to_see_all() -> None:
     [
         (
             {"status": ["failed", *["done"] * 9, None, None]},
-            "Of 12 jobs 1 failed and 2 were not run yet.",
+            "Of 12 jobs 1 failed and 2 have not run.",
         ),
-        ({"sharpe": [None, None, 1, 2] * 3}, "3 of 3 trainings have no sharpe, and no choice."),
-        ({"status": [*["done"] * 11, None]}, "1 of 3 choices have no test that is done."),
+        ({"sharpe": [None, None, 1, 2] * 3}, "3 of 3 trainings have no sharpe, and so no choice."),
+        ({"status": [*["done"] * 11, None]}, "1 of 3 choices have no finished test."),
     ],
     ids=["jobs", "choices", "tests"],
 )

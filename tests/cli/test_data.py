@@ -64,7 +64,7 @@ def test_a_flipped_bit_is_found_named_and_healed_by_the_next_pull(command: Comma
     assert answer.code == 1
     assert answer.lines == [
         f"{path} has another checksum than when it was written",
-        "3 files and 1 built market checked, 1 damaged; the next pull heals them",
+        "3 files and 1 built market checked, 1 damaged; the next pull replaces them",
     ]
     assert command("data", "pull", Path("job.yaml"), "--cache", year).code == 0
     assert path.read_bytes() == whole

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from options_bt.analysis import run_reader as opened
-from options_bt.analysis.overfitting.of_run import overfitting
+from options_bt.analysis import run_reader
+from options_bt.analysis.overfitting.statistics import overfitting
 from options_bt.analysis.run_reader import open_run
 from tests.cli.terminal import Command, refused
 from tests.small_run import SmallRun, finished, job_of
@@ -62,10 +62,10 @@ def test_no_such_run_is_refused(command: Command) -> None:
 def test_more_than_is_computed_again_is_refused_with_the_setting(
     command: Command, small_run: SmallRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opened, "MOST", 1)
+    monkeypatch.setattr(run_reader, "MOST", 1)
     bare = finished(job_of(run={"keep": "metrics"}), Path("runs"), small_run.cache)
     refused(
         command("overfitting", bare.path),
-        "runs/two does not keep the trades and equity of 2 of these 2 backtests, and at most 1 are computed again. "
-        "Run its job file with `run: {keep: all}`, which adds what is not there",
+        "runs/two did not keep the trades and equity of 2 of these 2 backtests, and at most 1 are recomputed. Run its "
+        "job file with `run: {keep: all}` to add them",
     )

@@ -38,8 +38,8 @@ def test_results_are_sorted_cut_and_filtered(command: Command, small_run: SmallR
 
 def test_results_in_every_format_have_every_column(command: Command, small_run: SmallRun) -> None:
     expected = open_run(small_run.path).results().sort("sharpe", descending=True)
-    place = ["job", "symbol", "window", "role", "start", "end", "status"]
-    assert expected.columns == [*place, "strategy", *FIELDS, *METRICS]
+    columns = ["job", "symbol", "window", "role", "start", "end", "status"]
+    assert expected.columns == [*columns, "strategy", *FIELDS, *METRICS]
     csv = command("results", small_run.path, "--format", "csv").raw
     assert pl.read_csv(io.BytesIO(csv), schema=expected.schema).equals(expected)
     parquet = command("results", small_run.path, "--format", "parquet").raw
@@ -99,15 +99,15 @@ def test_the_bare_name_of_a_run_is_taken_or_its_path_is_told(command: Command, s
 
 
 def test_show_has_parameters_metrics_refusals_and_trades(command: Command, small_run: SmallRun) -> None:
-    opened = open_run(small_run.path)
-    job = opened.results()["job"][0]
+    run = open_run(small_run.path)
+    job = run.results()["job"][0]
     answer = command("show", small_run.path, job[:8])
     assert answer.code == 0
     titles = [line for line in answer.lines if line in ("Parameters", "Metrics", "Refusals", "Trades")]
     assert titles == ["Parameters", "Metrics", "Refusals", "Trades"]
     for name in (*FIELDS, *(name for name in METRICS if not name.startswith("refused_"))):
         assert re.search(rf"^  {name} ", answer.out, re.M), name
-    assert len(re.findall(r"^\d{4}-\d\d-\d\d  \d{4}-\d\d-\d\d", answer.out, re.M)) == opened.trades(job).height
+    assert len(re.findall(r"^\d{4}-\d\d-\d\d  \d{4}-\d\d-\d\d", answer.out, re.M)) == run.trades(job).height
 
 
 def test_show_of_an_unknown_or_an_ambiguous_job_is_refused(command: Command, small_run: SmallRun) -> None:
@@ -115,7 +115,7 @@ def test_show_of_an_unknown_or_an_ambiguous_job_is_refused(command: Command, sma
         command("show", small_run.path, "nope"), "has no job 'nope'", f"`options-bt results {small_run.path}` lists"
     )
     jobs = open_run(small_run.path).results()["job"]
-    refused(command("show", small_run.path, ""), "4 jobs begin with ''", *jobs, "give more of it")
+    refused(command("show", small_run.path, ""), "4 jobs begin with ''", *jobs, "give more characters")
 
 
 def test_show_computes_the_trades_again_that_a_run_does_not_keep(command: Command, small_run: SmallRun) -> None:
@@ -136,7 +136,8 @@ def test_compare_says_how_many_jobs_have_no_tables(command: Command, small_run: 
     answer = command("compare", small_run.path, bare.path)
     assert (answer.code, answer.out) == (
         0,
-        "4 jobs are bit-identical in results; trades and equity of 1 were compared, the others are not kept by both\n",
+        "4 jobs are bit-identical in results; trades and equity were compared for 1 of them (the others are not kept "
+        "by both runs)\n",
     )
 
 

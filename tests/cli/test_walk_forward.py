@@ -29,7 +29,7 @@ def walked(command: Command) -> Path:
 def test_a_run_with_windows_ends_with_the_choices(command: Command) -> None:
     answer = command("run", written(JOB), "-q")
     assert answer.code == 0
-    assert "walk, chosen in training by sharpe, and the test that follows:" in answer.lines
+    assert "walk: parameters chosen by sharpe in training, and their results in the next test:" in answer.lines
     assert "Out of sample, 2023-07-03 to 2024-12-31:" in answer.lines
     assert answer.lines[-2:] == ["Results: runs/walk/results.parquet", "Report: runs/walk/report.html"]
 
@@ -55,7 +55,7 @@ def test_each_choice_is_a_line(command: Command, walked: Path) -> None:
 def test_the_choice_is_by_what_is_asked_for(command: Command, walked: Path) -> None:
     answer = command("walk-forward", walked, "--by", "max_drawdown", "--plateau", "--pooled")
     assert answer.code == 0
-    assert "by max_drawdown (mean over the combination and its neighbours and all symbols)" in answer.lines[0]
+    assert "by max_drawdown (mean over neighbours and symbols)" in answer.lines[0]
     assert "mean_max_drawdown  train_max_drawdown  test_max_drawdown" in answer.out
 
 

@@ -220,7 +220,7 @@ def test_the_keyboard_reaches_the_content_first_and_every_control(look: Look) ->
         }"""
     )
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "To the content"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
     for _ in range(page.locator("main :is(select, input, button, summary, a[href], [tabindex])").count()):

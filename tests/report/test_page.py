@@ -14,8 +14,8 @@ import pytest
 import yaml
 from msgspec import structs
 
-from options_bt.analysis.overfitting.of_run import overfitting
-from options_bt.analysis.overfitting.text import sentence
+from options_bt.analysis.overfitting.statistics import overfitting
+from options_bt.analysis.overfitting.text import verdict_text
 from options_bt.analysis.run_reader import Run, open_run
 from options_bt.analysis.walk_forward import walk_forward
 from options_bt.engine.records import REFUSALS
@@ -41,7 +41,7 @@ def headline(run: Run) -> str:
 
 def test_a_run_has_its_sections_in_order(whole: Run) -> None:
     assert titles(whole) == [
-        "In short", "Ranked", "Heatmaps", "Parameter sensitivity", "Equity and drawdown", "The best one by one",
+        "In short", "Ranking", "Heatmaps", "Parameter sensitivity", "Equity and drawdown", "The best in detail",
         "Better than luck?", "Refusals", "Data quality", "How to reproduce it",
     ]  # fmt: skip
 
@@ -86,7 +86,7 @@ def test_modelled_prices_are_told(small_run: SmallRun, tmp_path: Path) -> None:
 
 def test_the_verdict_comes_first_and_its_numbers_in_a_section(whole: Run) -> None:
     found = Page(page(whole))
-    text = sentence(overfitting(whole))
+    text = verdict_text(overfitting(whole))
     paragraphs = [one.text for one in found.within(found.one("section", id="headline"), "p")]
     assert paragraphs[1] == text
     rows = found.table("Overfitting statistics")[1:]
@@ -141,7 +141,7 @@ def test_a_failure_is_told_first_and_shown_with_its_traceback(failing: Run) -> N
 
 def test_a_run_of_one_backtest_has_no_axes(single: Run) -> None:
     assert titles(single) == [
-        "In short", "Ranked", "Equity and drawdown", "The best one by one", "Better than luck?", "Refusals",
+        "In short", "Ranking", "Equity and drawdown", "The best in detail", "Better than luck?", "Refusals",
         "Data quality", "How to reproduce it",
     ]  # fmt: skip
     assert "1 backtest of put_credit_spread on SPY" in headline(single)
@@ -153,7 +153,7 @@ def test_a_run_without_trades_says_why(idle: Run) -> None:
     counts = {reason: idle.results()[f"refused_{reason}"].sum() for reason in REFUSALS}
     first = max(counts, key=lambda reason: counts[reason])
     assert counts["thin_credit"] > 0
-    assert f"No backtest made a single trade. What stood in the way most often: {first}, see Refusals." in text
+    assert f"No backtest made a single trade. The most frequent reason was {first}, see Refusals." in text
     whole_page = Page(page(idle))
     rows = whole_page.table("Refusals by reason")[1:]
     assert {row[0]: int(row[1]) for row in rows} == {reason: count for reason, count in counts.items() if count}
@@ -186,8 +186,8 @@ def test_a_run_that_has_nothing_is_refused(small_run: SmallRun, tmp_path: Path) 
 
 def test_a_run_of_nothing_but_failures_has_a_page(small_run: SmallRun, tmp_path: Path) -> None:
     run = with_a_failure(job_of(grid={"delta": [0.25]}), tmp_path, small_run.cache)
-    assert "No backtest is done, so that there is nothing to rank." in headline(run)
-    assert titles(run) == ["In short", "Ranked", "Failures", "How to reproduce it"]
+    assert "No backtest is done, so there is nothing to rank." in headline(run)
+    assert titles(run) == ["In short", "Ranking", "Failures", "How to reproduce it"]
 
 
 def test_a_big_run_keeps_its_page_small_and_says_what_is_left_out(whole: Run, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Is the best backtest of a grid any good, or just the luckiest? docs/overfitting.md says what each number means."""
+"""Whether the best backtest of a grid is better than luck; docs/overfitting.md explains each number."""

@@ -1,4 +1,4 @@
-"""What resampled histories say: intervals of a trial, and whether the best of all beats doing nothing."""
+"""Resampled histories: the intervals of a trial, and a test of whether the best trial beats doing nothing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from options_bt.analysis.overfitting.sharpe import sharpe_ratio
 
 Floats = NDArray[np.float64]
 
-
-_NO_SPREAD = 1e-12
-"""Sums of squares that a drawn history's mean leaves less of than this part do not deviate."""
+_NO_SPREAD = 1e-12  # a drawn history whose sum of squares about its mean is below this share of it does not deviate
 
 
 class Intervals(NamedTuple):
@@ -26,7 +24,7 @@ class Intervals(NamedTuple):
 
 
 def intervals(returns: Floats, excess: Floats, length: int, *, level: float, draws: int, seed: int) -> list[Intervals]:
-    """Return the intervals of each trial by the stationary bootstrap; all have the days of the same drawn histories.
+    """Return the intervals of each trial by the stationary bootstrap, with the same drawn histories for all.
 
     Parameters
     ----------
@@ -37,13 +35,13 @@ def intervals(returns: Floats, excess: Floats, length: int, *, level: float, dra
     level : float
         Such as 0.9, for the 5th and 95th percentile.
     draws : int
-        How many histories are drawn.
+        The number of drawn histories.
     seed : int
 
     Returns
     -------
     list of Intervals
-        Of each column. A drawn history without deviation has a Sharpe ratio of 0.
+        One for each column. A drawn history without deviation has a Sharpe ratio of 0.
     """
     tail = (1 - level) / 2
     parts = [_drawn(counts, returns, excess) for counts in drawn_counts(len(returns), length, draws, seed)]
@@ -53,37 +51,37 @@ def intervals(returns: Floats, excess: Floats, length: int, *, level: float, dra
 
 
 def _drawn(counts: Floats, returns: Floats, excess: Floats) -> tuple[Floats, Floats]:
-    """Return Sharpe ratio and total return of each trial, by columns, in each history whose days occur so often."""
+    """Return Sharpe ratios and total returns, shape (histories, trials), from how often each day occurs."""
     days, mean = len(excess), excess.mean(axis=0)
     sums, squares = counts @ (excess - mean), counts @ (excess - mean) ** 2
     spread = squares - sums**2 / days
     deviates = spread > _NO_SPREAD * squares
     deviation = np.sqrt(np.where(deviates, spread, 1.0) / (days - 1))
-    growth = counts @ np.log(np.maximum(1 + returns, np.finfo(float).tiny))  # a ruined account leaves nothing
+    growth = counts @ np.log(np.maximum(1 + returns, np.finfo(float).tiny))  # of a ruined account nothing is left
     return np.where(deviates, (mean + sums / days) / deviation, 0.0), np.expm1(growth)
 
 
 def superior_ability(excess: Floats, length: int, *, draws: int, seed: int) -> float:
     """Return the p-value of Hansen's test that no trial beats doing nothing (SPA, consistent and studentised).
 
-    arch has the test too. Its version (8.0) does not divide by the trials' deviations, so that the wildest trial
-    decides, and takes minutes for thousands of trials; here all means come from one product of matrices.
+    arch 8.0 has the test too, but does not divide by the deviations of the trials, so that the wildest trial decides,
+    and takes minutes for thousands of trials. Here all means come from one matrix product.
 
     Parameters
     ----------
     excess : array of float64, shape (days, trials)
-        Excess returns, at least three days; doing nothing has 0. Trials without deviation are left out.
+        Excess returns of at least three days; doing nothing returns 0. Trials without deviation are left out.
     length : int
         Mean length of a block, in days.
     draws : int
-        How many histories are drawn.
+        The number of drawn histories.
     seed : int
 
     Returns
     -------
     float
         Small where luck hardly explains the best trial; 1 where no trial has a mean above 0. The history itself
-        counts as one of the drawn, so that it is never 0.
+        counts as one of the drawn ones, so it is never 0.
 
     References
     ----------
@@ -98,7 +96,7 @@ def superior_ability(excess: Floats, length: int, *, draws: int, seed: int) -> f
     drawn = np.concatenate([counts @ trials / days for counts in drawn_counts(days, length, draws, seed)])
     deviation = np.sqrt(np.mean((drawn - means) ** 2, axis=0))
     ratio = means / deviation
-    # Trials that are clearly worse than nothing keep their mean, and so do not count as candidates for luck.
+    # Trials that are clearly worse than nothing keep their mean, so they are no candidates for luck.
     centre = np.where(ratio >= -sqrt(2 * log(log(days))), means, 0.0)
     best_drawn = np.max((drawn - centre) / deviation, axis=1)
     as_good = np.count_nonzero(np.maximum(best_drawn, 0) >= max(ratio.max(), 0))

@@ -1,4 +1,4 @@
-"""Does the best of one half of history stay above the median in the other? The probability of backtest overfitting."""
+"""Combinatorially symmetric cross-validation, and the probability of backtest overfitting."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from options_bt.analysis.overfitting.sharpe import NO_DEVIATION
 Floats = NDArray[np.float64]
 
 BLOCKS = 16
-"""The paper's choice: 12,870 ways to split the history."""
+"""As in the paper: 12,870 ways to split the history."""
 MIN_BLOCK = 10
-"""Days in a block, or a Sharpe ratio of half of them is noise."""
+"""Days in a block; with fewer, a Sharpe ratio over half of the blocks is noise."""
 _EQUAL = 1e-12  # difference of Sharpe ratios that is rounding
-_AT_ONCE = 2_000_000  # numbers in one of the tables that a step holds
+_AT_ONCE = 2_000_000  # numbers in one array of a step
 
 
 class Cscv(NamedTuple):
-    """What combinatorially symmetric cross-validation found.
+    """The result of cross-validation: on each split, the best trial of one half is ranked in the other.
 
     Attributes
     ----------
     blocks : int
-        Into how many blocks the days were cut.
+        The number of blocks of days.
     pbo : float
         Probability of backtest overfitting: the share of splits whose logit is not positive.
-    logits : array of float64, one element a split
-        Log odds of the chosen trial's relative rank out of sample; 0 is the median, larger is better.
+    logits : array of float64, one element for each split
+        Log odds of the chosen trial's relative rank out of sample; 0 is the median, more is better.
     chosen : array of int64
-        The trial that was best in sample, by its column.
+        The column of the trial that was best in sample.
     in_sample, out_of_sample : arrays of float64
         Its Sharpe ratio, per period, in the half that chose it and in the other; 0 where it did nothing.
     slope : float
-        Of the line through out_of_sample over in_sample: at or below 0, what looked better did worse. NaN where
-        in_sample does not vary.
+        Of the regression of out_of_sample on in_sample: at or below 0, the trials that looked better did worse. NaN
+        where in_sample does not vary.
     intercept : float
-        Of this line, per period.
+        Of the same regression, per period.
     loss : float
-        Share of splits whose chosen trial lost out of sample.
+        Share of splits whose chosen trial lost money out of sample.
     """
 
     blocks: int
@@ -57,7 +57,7 @@ class Cscv(NamedTuple):
 
 
 def blocks_for(days: int) -> int:
-    """Return into how many blocks so many days are cut: even, at most 16, 10 days each; 0 for too few days.
+    """Return the number of blocks for a number of days: even, at most 16, of 10 days or more; 0 for too few days.
 
     Examples
     --------
@@ -71,15 +71,15 @@ def blocks_for(days: int) -> int:
 def cscv(returns: Floats, blocks: int) -> Cscv:
     """Choose the best trial on every half of the blocks, and rank it among all on the other half.
 
-    The measure is the Sharpe ratio; a trial that does nothing in a half has 0 there. The first of equally good
-    trials is chosen; of equal ones out of sample each has the middle of their ranks.
+    The measure is the Sharpe ratio, which is 0 in a half where a trial does nothing. Of equally good trials the first
+    is chosen; out of sample, equal trials share the mean of their ranks.
 
     Parameters
     ----------
     returns : array of float64, shape (days, trials)
-        Excess returns, in time order, without NaN; two trials at least.
+        Excess returns, in time order, without NaN; at least two trials.
     blocks : int
-        Even. Where they do not divide the days, the first blocks are a day longer.
+        Even. Where the days do not divide evenly, the first blocks are one day longer.
 
     References
     ----------
@@ -115,7 +115,7 @@ def cscv(returns: Floats, blocks: int) -> Cscv:
 
 
 def _line(x: Floats, y: Floats) -> tuple[float, float]:
-    """Return slope and intercept of the line of least squares; NaN where `x` does not vary."""
+    """Return slope and intercept of the least-squares line; NaN where `x` does not vary."""
     if not np.ptp(x) > 0:
         return np.nan, np.nan
     deviation = x - x.mean()
@@ -124,7 +124,7 @@ def _line(x: Floats, y: Floats) -> tuple[float, float]:
 
 
 def _halves(blocks: int) -> Floats:
-    """Return a row of zeros and ones for each half that has the first block; the rest are their complements."""
+    """Return each half with the first block as a row of zeros and ones; the other halves are their complements."""
     rest = np.array(list(combinations(range(1, blocks), blocks // 2 - 1)))
     halves = np.zeros((comb(blocks - 1, blocks // 2 - 1), blocks))
     halves[:, 0] = 1
@@ -142,11 +142,11 @@ def _sharpe(days: Floats, sums: Floats, squares: Floats) -> Floats:
 
 
 def _chosen(inside: Floats, outside: Floats) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
-    """Return the best trial inside, its value there and outside, and its rank outside, 1 being the worst."""
+    """Return the best trial inside, its values inside and outside, and its rank outside, 1 being the worst."""
     chosen = np.argmax(inside, axis=1)
     row = np.arange(len(chosen))
     value = outside[row, chosen]
-    # A product of matrices rounds equal columns differently.
+    # A matrix product rounds equal columns differently.
     below = np.count_nonzero(outside < value[:, None] - _EQUAL, axis=1)
     not_above = np.count_nonzero(outside <= value[:, None] + _EQUAL, axis=1)
     return chosen, inside[row, chosen], value, (below + not_above + 1) / 2

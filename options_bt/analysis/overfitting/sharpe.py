@@ -1,7 +1,7 @@
-"""Tell how sure a Sharpe ratio is, alone and as the best of many.
+"""How certain a Sharpe ratio is, alone and as the best of many.
 
-All Sharpe ratios here are per period, of excess returns; one per year is divided by the square root of the
-periods a year first. Kurtosis is raw (3 for normal returns), as in the papers; the engine's metric is excess.
+Sharpe ratios here are per period, of excess returns: a ratio per year over the square root of the periods a year.
+Kurtosis is raw (3 for normal returns), as in the papers; the engine's metric is excess kurtosis.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 NO_DEVIATION = 1e-10
-"""Deviations below this part of the root mean square are rounding, not risk."""
+"""A deviation below this share of the root mean square is rounding, not risk."""
 
 
 class Moments(NamedTuple):
-    """What the Sharpe ratio of each trial and its certainty are made of.
+    """The moments of each trial's returns.
 
     Attributes
     ----------
-    sharpe : array of float64, one element a trial
+    sharpe : array of float64, one element for each trial
         Mean over deviation (ddof 1), per period; NaN without deviation.
     skew, kurtosis : arrays of float64
-        Population moments; kurtosis raw. NaN without deviation.
+        Population moments, with raw kurtosis. NaN without deviation.
     """
 
     sharpe: Floats
@@ -45,7 +45,7 @@ def sharpe_ratio(returns: Floats) -> Floats:
 
     Returns
     -------
-    array of float64, one element a trial
+    array of float64, one element for each trial
         Per period; NaN without deviation, or for fewer than two days.
     """
     days = len(returns)
@@ -57,7 +57,7 @@ def sharpe_ratio(returns: Floats) -> Floats:
 
 
 def moments(returns: Floats) -> Moments:
-    """Return the Sharpe ratio, skewness and kurtosis of each column; `returns` as for `sharpe_ratio`."""
+    """Return the Sharpe ratio, skewness and kurtosis of each column, of returns as in `sharpe_ratio`."""
     sharpe = sharpe_ratio(returns)
     defined = ~np.isnan(sharpe)
     skew, kurtosis = np.full_like(sharpe, nan), np.full_like(sharpe, nan)
@@ -80,14 +80,14 @@ def probabilistic_sharpe(sharpe: float, benchmark: float, days: int, skew: float
     benchmark : float
         Per period.
     days : int
-        How many returns it was measured on; at least 2.
+        The number of returns it was measured on; at least 2.
     skew, kurtosis : float
-        Of these returns; kurtosis raw.
+        Of these returns, with raw kurtosis.
 
     Returns
     -------
     float
-        NaN where an argument is.
+        NaN where an argument is NaN.
 
     References
     ----------
@@ -105,21 +105,21 @@ def probabilistic_sharpe(sharpe: float, benchmark: float, days: int, skew: float
 def minimum_track_record(
     sharpe: float, benchmark: float, skew: float, kurtosis: float, confidence: float = 0.95
 ) -> float:
-    """Return how many returns it takes until the PSR of such a strategy reaches a confidence (MinTRL).
+    """Return the number of returns until the PSR of a strategy reaches a confidence (MinTRL).
 
     Parameters
     ----------
     sharpe, benchmark : float
         Per period.
     skew, kurtosis : float
-        Kurtosis raw.
+        With raw kurtosis.
     confidence : float
         Above one half.
 
     Returns
     -------
     float
-        Periods; infinite where `sharpe` is not above `benchmark`, NaN where an argument is.
+        Periods; infinite where `sharpe` is not above `benchmark`, NaN where an argument is NaN.
 
     References
     ----------
@@ -134,13 +134,13 @@ def minimum_track_record(
 def _spread(sharpe: float, skew: float, kurtosis: float) -> float:
     """Return the variance of an estimated Sharpe ratio times the number of returns less one.
 
-    Since kurtosis is at least 1 + skew squared, it cannot be negative; rounding can.
+    It is never negative, since kurtosis is at least 1 + skew squared, but rounding may make it so.
     """
     return max(1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2, 1e-12)
 
 
 def average_correlation(returns: Floats) -> float:
-    """Return the mean correlation between two different columns; NaN with fewer than two that deviate.
+    """Return the mean correlation of two different columns; NaN with fewer than two that deviate.
 
     Parameters
     ----------
@@ -150,18 +150,18 @@ def average_correlation(returns: Floats) -> float:
     days, count = standard.shape
     if count < 2:
         return nan
-    # The variance of the sum of standardised columns holds all their correlations, without a matrix of them.
+    # The variance of the sum of standardised columns is the sum of their correlations, without a matrix.
     return float((np.sum(standard.sum(axis=1) ** 2) / days - count) / (count * (count - 1)))
 
 
 def trials_by_correlation(trials: int, correlation: float) -> float:
-    """Return how many independent trials are worth as much as `trials` that all have this correlation.
+    """Return the number of independent trials that are worth as much as `trials` with this mean correlation.
 
     Parameters
     ----------
     trials : int
     correlation : float
-        NaN, for fewer than two trials, and negative values count as none.
+        Negative values, and NaN for fewer than two trials, count as 0.
 
     Returns
     -------
@@ -170,20 +170,20 @@ def trials_by_correlation(trials: int, correlation: float) -> float:
 
     References
     ----------
-    Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio, Journal of Portfolio Management 40(5), appendix
-    on the number of independent trials.
+    Bailey and Lopez de Prado (2014), The Deflated Sharpe Ratio, Journal of Portfolio Management 40(5), appendix on the
+    number of independent trials.
     """
     shared = 0.0 if isnan(correlation) else min(max(correlation, 0.0), 1.0)
     return shared + (1 - shared) * trials
 
 
 def effective_trials(returns: Floats) -> float:
-    """Return how many independent trials are worth as much as these columns, by their squared correlations.
+    """Return the number of independent trials that these columns are worth, by their squared correlations.
 
-    It is the participation ratio of the eigenvalues of the correlation matrix, (sum)**2 / sum of squares, which is the
-    square of the number of columns over the sum of all squared correlations. Groups of columns that are alike count as
-    one each, where the mean correlation, near zero between groups, takes them for many. The squared correlation that
-    independent columns have by chance, 1 / (days - 1), is taken off.
+    This is the participation ratio of the eigenvalues of the correlation matrix, (sum)**2 / sum of squares, which
+    equals the square of the number of columns over the sum of all squared correlations. A group of similar columns
+    counts as one; by the mean correlation, which is near zero between groups, it would count as many. The squared
+    correlation that independent columns have by chance, 1 / (days - 1), is subtracted.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def effective_trials(returns: Floats) -> float:
     days, count = standard.shape
     if count < 2:
         return float(count)
-    # Both products have the same sum of squares: the smaller is taken.
+    # Both products have the same sum of squares, so take the smaller one.
     product = standard @ standard.T if days < count else standard.T @ standard
     squares = float(np.einsum("ij,ij->", product, product)) / days**2
     chance = 1 / (days - 1)
@@ -208,20 +208,20 @@ def effective_trials(returns: Floats) -> float:
 
 
 def _standardised(returns: Floats) -> Floats:
-    """Return the columns that deviate, with mean 0 and deviation 1."""
+    """Return the columns that deviate, scaled to mean 0 and deviation 1."""
     used = returns[:, ~np.isnan(sharpe_ratio(returns))]
     return np.asarray((used - used.mean(axis=0)) / used.std(axis=0)) if used.size else used
 
 
 def expected_maximum_sharpe(trials: float, variance: float) -> float:
-    """Return what the best Sharpe ratio of so many independent trials is expected to be by luck alone.
+    """Return the best Sharpe ratio that independent trials are expected to reach by luck alone.
 
     Parameters
     ----------
     trials : float
-        Independent ones; 0 comes out for one trial.
+        The number of independent trials; one gives 0.
     variance : float
-        Of the Sharpe ratios between the trials, in the squared unit of the answer.
+        Of the Sharpe ratios between the trials, in the square of their unit.
 
     References
     ----------
@@ -235,5 +235,5 @@ def expected_maximum_sharpe(trials: float, variance: float) -> float:
     if trials <= 1 or not variance > 0:
         return 0.0
     ends = [NormalDist().inv_cdf(1 - 1 / number) for number in (trials, trials * e)]
-    # The approximation is for many trials; between one and two it would fall below zero.
+    # The approximation is for many trials; between one and two it falls below zero.
     return max(0.0, sqrt(variance) * float((1 - np.euler_gamma) * ends[0] + np.euler_gamma * ends[1]))

@@ -14,7 +14,7 @@
     const body = heading.closest("table").tBodies[0];
     const numeric = heading.classList.contains("n");
     const before = heading.getAttribute("aria-sort");
-    // Of numbers people look for the largest first.
+    // Numbers start with the largest.
     const descending = before ? before === "ascending" : numeric;
     all("th[aria-sort]", heading.parentNode).forEach((one) => one.removeAttribute("aria-sort"));
     heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
@@ -43,7 +43,7 @@
   all("form[data-table]").forEach((form) => form.addEventListener("input", () => filter(form)));
   all("form").forEach((form) => form.addEventListener("submit", (event) => event.preventDefault()));
 
-  // Charts: drawn when they are first seen, in the colours of the page.
+  // Charts: drawn when first shown, in the colours of the page.
   const narrow = matchMedia("(max-width: 40rem)");
   function theme() {
     const style = getComputedStyle(document.documentElement);
@@ -60,12 +60,12 @@
       },
     };
   }
-  // plotly.js would offer to upload a chart to its makers.
+  // Without these, plotly.js offers to upload charts to its makers.
   const config = { responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "" };
   function draw(div) {
     const { data, layout } = figures[div.dataset.figure];
     const own = { template: theme(), dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom" };
-    // On a narrow screen one label of all lines would hide the chart.
+    // On a narrow screen a label for all lines would hide the chart.
     if (narrow.matches && layout.hovermode) own.hovermode = "closest";
     return Plotly.react(div, data, { ...layout, ...own }, config);
   }
@@ -74,7 +74,7 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", drawAll);
   narrow.addEventListener("change", drawAll);
-  // While it is printed, the page has other colours and another width.
+  // Printed pages have other colours and another width.
   matchMedia("print").addEventListener("change", drawAll);
 
   // Choices: one panel at a time.
@@ -98,7 +98,7 @@
   }
   addEventListener("hashchange", followHash);
 
-  // Heatmaps: any two axes, with the same numbers as a table.
+  // Heatmaps: any two axes, and a table of the same numbers.
   const form = document.getElementById("heatmap-choices");
   const escape = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   function written(number, format) {
@@ -148,7 +148,7 @@
     const div = document.getElementById("chart-heatmap");
     const range = numbers.length ? `, from ${written(Math.min(...numbers), format)} to ${written(Math.max(...numbers), format)}` : "";
     const title = `Mean ${metric.value} by ${down.value} and ${across.value}`;
-    div.setAttribute("aria-label", `Heatmap: ${title}${range}; its numbers are below it.`);
+    div.setAttribute("aria-label", `Heatmap: ${title}${range}; the table below has its numbers.`);
     div.closest("figure").querySelector("figcaption").textContent = title;
     draw(div);
   }

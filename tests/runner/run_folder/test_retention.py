@@ -9,7 +9,6 @@ import pytest
 from msgspec import structs
 
 from options_bt.analysis.run_reader import Run, open_run
-from options_bt.analysis.tables import ranked
 from options_bt.errors import StorageError
 from options_bt.job import schema
 from options_bt.job.schema import JobFile
@@ -46,7 +45,7 @@ def test_a_run_stores_the_tables_that_it_is_asked_for(
     summary = ran(keeping(job, keep), tmp_path, cache, workers)
     assert (summary.done, summary.failed, summary.exit_code) == (24, 0, 0)
     run = open_run(summary.path, cache)
-    assert stored(run) == set(ranked(whole, top=count or 1)["job"][:count])
+    assert stored(run) == set(whole.ranked(top=count or 1)["job"][:count])
     assert run.results().equals(whole.results())
     rows = pl.scan_parquet(str(summary.path / "trades/*.parquet")).select(pl.col("job").unique()).collect()["job"]
     assert set(rows) == stored(run)
@@ -65,13 +64,13 @@ def test_a_large_run_stores_the_best_alone_by_default(
     monkeypatch.setattr(schema, "KEPT_BEST", 3)
     worst = keeping(job, "auto", objective="max_drawdown")
     run = open_run(ran(worst, tmp_path, cache).path, cache)
-    assert stored(run) == set(ranked(whole, sort="max_drawdown", top=3)["job"])
+    assert stored(run) == set(whole.ranked("max_drawdown", top=3)["job"])
 
 
 def test_more_is_added_to_a_finished_run_and_nothing_is_taken_away(
     job: JobFile, cache: Path, tmp_path: Path, whole: Run, computed: list[str]
 ) -> None:
-    best = ranked(whole)["job"].to_list()
+    best = whole.ranked()["job"].to_list()
     for keep, stands, runs in (
         ("metrics", 0, 24),
         ("top 5", 5, 5),
@@ -105,7 +104,7 @@ def test_a_run_that_ends_while_it_stores_the_best_goes_on(
     assert open_run(tmp_path / "small", cache).results().height == 19
     monkeypatch.undo()
     run = open_run(ran(keeping(job, "top 5"), tmp_path, cache).path, cache)
-    assert stored(run) == set(ranked(whole, top=5)["job"])
+    assert stored(run) == set(whole.ranked(top=5)["job"])
     assert run.results().equals(whole.results()) and run.trades().equals(whole.trades())
 
 
@@ -133,7 +132,7 @@ def test_damaged_tables_of_the_best_are_stored_again(
     computed.clear()
     run = open_run(ran(keeping(job, "top 5"), tmp_path, cache).path, cache)
     assert set(computed) == jobs
-    assert stored(run) == set(ranked(whole, top=5)["job"])
+    assert stored(run) == set(whole.ranked(top=5)["job"])
     assert run.equity().equals(whole.equity())
 
 
@@ -142,4 +141,4 @@ def test_the_ledger_says_which_jobs_have_their_tables(job: JobFile, cache: Path,
     ledger = Ledger(path / "ledger.sqlite", read_only=True)
     kept = ledger.kept(24)
     ledger.close()
-    assert set(whole.results()["job"].filter(pl.Series(kept))) == set(ranked(whole, top=5)["job"])
+    assert set(whole.results()["job"].filter(pl.Series(kept))) == set(whole.ranked(top=5)["job"])

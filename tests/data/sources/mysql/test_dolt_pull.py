@@ -15,8 +15,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from options_bt.analysis.formatting import data_text
 from options_bt.analysis.run_reader import open_run
-from options_bt.analysis.tables import data_text
 from options_bt.data.cache.cache import Cache
 from options_bt.data.listing import verified
 from options_bt.data.prepare import pull

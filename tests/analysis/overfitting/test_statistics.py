@@ -12,9 +12,9 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from options_bt.analysis.overfitting.histories import block_length
-from options_bt.analysis.overfitting.of_run import Overfitting, overfitting, overfitting_of
 from options_bt.analysis.overfitting.sharpe import expected_maximum_sharpe, moments, probabilistic_sharpe
-from options_bt.analysis.overfitting.text import overfitting_text, sentence
+from options_bt.analysis.overfitting.statistics import Overfitting, overfitting, overfitting_of
+from options_bt.analysis.overfitting.text import overfitting_text, verdict_text
 from options_bt.analysis.overfitting.trials import Trials, trials_of
 from options_bt.analysis.overfitting.verdict import verdict_of
 from options_bt.analysis.run_reader import open_run
@@ -108,10 +108,11 @@ def test_an_edge_is_better_than_luck() -> None:
     assert found.top["delta"][0] == 0.07
     assert found.cscv is not None
     assert found.cscv.pbo < 0.05
-    text = sentence(found)
+    text = verdict_text(found)
     assert text.startswith("Better than luck: the best of 40 trials, worth ")
-    assert text.endswith(f" in {found.cscv.pbo:.0%} (PBO).")
-    assert f"{found.top['dsr'][0]:.1%} that the true one is above {found.luck:.2f}, what luck" in text
+    assert f"The true ratio is above {found.luck:.2f}, the best that luck alone" in text
+    assert f"with a probability of {found.top['dsr'][0]:.1%}" in text
+    assert f"In {found.cscv.pbo:.0%} of splits" in text
     assert f" in {found.p_value:.1%} of drawn histories (SPA)" in text
 
 
@@ -126,7 +127,7 @@ def test_one_trial_has_no_luck_of_the_best_and_no_cross_validation() -> None:
     assert (found.correlation, found.luck, found.cscv, found.effective_trials) == (None, 0.0, None, 1.0)
     assert found.top["dsr"].to_list() == found.top["psr"].to_list()
     assert found.verdict == "better_than_luck"
-    assert "the only trial has a Sharpe ratio" in sentence(found)
+    assert "the only trial has a Sharpe ratio" in verdict_text(found)
     assert "PBO" not in overfitting_text(found)
 
 
@@ -152,7 +153,7 @@ def test_where_nothing_moved_there_is_too_little_data(shape: tuple[int, int]) ->
     assert found.verdict == "too_little_data"
     assert (found.luck, found.p_value, found.cscv, found.top.height) == (None, None, None, 0)
     assert found.without_sharpe == found.trials == shape[1]
-    assert sentence(found).startswith("Too little data: none of ")
+    assert verdict_text(found).startswith("Too little data: none of ")
     assert "without Sharpe" in overfitting_text(found)
 
 
@@ -162,7 +163,7 @@ def test_a_short_history_is_too_little_data(days: int) -> None:
     assert found.verdict == "too_little_data"
     assert (found.p_value is None) == (days < 20)
     assert (found.cscv is None) == (days < 40)
-    assert f"5 trials on {days} days, the best with 50 trades" in sentence(found)
+    assert f"5 trials on {days} days, the best with 50 trades" in verdict_text(found)
     assert "5 trials" not in overfitting_text(found).partition("\n")[2]
 
 
