@@ -149,7 +149,7 @@ def test_fresh_begins_anew_and_keeps_the_old_run(command: Command, small_run: Sm
     answer = command("run", small_run.jobfile, "--quick", "--fresh", "--workers", 1, "--set", "width=10")
     assert answer.code == 0
     assert "Running 4 backtests" in answer.out
-    (aside,) = (path for path in Path("runs").iterdir() if path.name != "small-quick")
+    (aside,) = Path("runs").glob("small-quick.*")
     assert re.fullmatch(r"small-quick\.\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", aside.name)
     assert f"The old run was set aside as {aside}" in answer.out
     assert contents(aside) == old
