@@ -1,4 +1,4 @@
-"""The public Python API; `options_bt` itself offers each of these."""
+"""The public Python API; `options_bt` exports each of these."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import numpy as np
 import polars as pl
 
 from options_bt.analysis.run_reader import Run, open_run
-from options_bt.data.cache.cache import Cache, cache_folder
-from options_bt.data.prepare import prepared, pull
-from options_bt.data.sources.factory import open_source
+from options_bt.data.cache.cache import cache_folder
 from options_bt.engine.backtest import Outcome, metrics_row, run_backtest
 from options_bt.engine.frames import equity_table, trades_table
 from options_bt.engine.metrics import COUNTS
@@ -24,13 +22,14 @@ from options_bt.job.reading import read_job
 from options_bt.job.schema import JobFile
 from options_bt.runner.execution.executor import Scheduler
 from options_bt.runner.executors import make_executor
+from options_bt.runner.preparing import open_data, prepare_markets
 from options_bt.runner.run import run_job
 
 __all__ = ["Backtest", "backtest", "load_job", "open_run", "plan", "run"]
 
 
 def runs_folder(given: str | Path | None = None) -> Path:
-    """Return the folder of the runs: as given, else ``OPTIONS_BT_RUNS``, else ``./runs``."""
+    """Return the folder of the runs: the one given, else ``OPTIONS_BT_RUNS``, else ``./runs``."""
     return Path(given or os.environ.get("OPTIONS_BT_RUNS") or "runs")
 
 
@@ -45,7 +44,7 @@ def plan(job: JobFile) -> Plan:
     Returns
     -------
     Plan
-        Has a length and takes positions and slices; no spec exists before it is asked for.
+        A sequence: it has a length and takes positions and slices. Each spec is made on access.
 
     Examples
     --------
@@ -73,8 +72,8 @@ def run(
 ) -> Run:
     """Run every backtest of a job that its run folder does not hold yet.
 
-    With more than one worker, call it below ``if __name__ == "__main__":``, since worker processes import
-    the calling script.
+    With more than one worker, call it under ``if __name__ == "__main__":``: worker processes import the
+    calling script.
 
     Parameters
     ----------
@@ -82,27 +81,27 @@ def run(
     workers : int or 'auto', optional
         1 runs in this process; the job's own setting by default.
     fresh : bool
-        Begin anew and set aside what the run folder holds.
+        Start over; what the run folder holds is set aside.
     resume_failed : bool
-        Run the jobs again that failed before.
+        Rerun the jobs that failed.
     max_failures : int or str, optional
-        Give up when more jobs fail than this number, or than this share of the plan, as in ``5%``; never by default.
+        Stop when more jobs than this have failed, or more than this share of the plan, as in ``5%``; never by default.
     executor : 'local' or 'dask'
-        Where: in processes of this machine, or on a Dask cluster.
+        Where to run: in processes of this machine, or on a Dask cluster.
     scheduler : str, optional
-        Address of that cluster's scheduler; without one a cluster is started on this machine.
+        Address of that cluster's scheduler; None starts a cluster on this machine.
     runs, cache : str or Path, optional
-        As `runs_folder` and `cache_folder` have it.
+        Folders of the runs and of the cached data; see `runs_folder` and `cache_folder`.
 
     Returns
     -------
     Run
-        Also when some jobs failed or a signal stopped the run: `results` tells.
+        Returned also when some jobs failed or a signal stopped the run; `results` has the status of each job.
 
     Raises
     ------
     OptionsBtError
-        When the data cannot be had, the run folder is another job's, or the disk refuses.
+        When the data cannot be read, the run folder holds another job, or the disk cannot be written.
 
     Examples
     --------
@@ -128,12 +127,12 @@ def run(
 
 
 class Backtest:
-    """The outcome of a single backtest, as tables.
+    """The outcome of one backtest: metrics and tables.
 
     Attributes
     ----------
     metrics : dict
-        Every metric and refusal counter by name; None where one is undefined.
+        Every metric and refusal counter by name; None where it is undefined.
     """
 
     def __init__(self, job: str, outcome: Outcome) -> None:
@@ -178,15 +177,15 @@ def backtest(
     ----------
     symbol : str
     start, end : date or str
-        First and last day, both included.
+        First and last day, both inclusive.
     source : str
         As in a job file.
     cache : str or Path, optional
-        As `cache_folder` has it.
+        Folder of the cached data; see `cache_folder`.
     columns : dict, optional
-        For a `files:` source: our column name to the vendor's.
+        For a `files:` source: maps our column names to the vendor's.
     strategy : str or dict
-        A name, or a mapping with legs or arms, as in a job file.
+        A strategy's name, or a mapping with legs or arms, as in a job file.
     **params
         Any parameter of a job file.
 
@@ -199,7 +198,7 @@ def backtest(
     JobFileError
         When an argument is wrong, with every fault.
     OptionsBtError
-        When the data cannot be had.
+        When the data cannot be read.
 
     Examples
     --------
@@ -223,16 +222,13 @@ def backtest(
     )
     if job is None:
         raise JobFileError("backtest()", faults)
-    sweep = Plan(job)
-    opened = open_source(job.source, job.columns)
-    store = Cache(cache_folder(cache), opened.name)
-    pull(opened, store, job.symbols, sweep.years, lambda symbol_years, rows, what: None)
-    market = prepared(store, symbol, sweep.years)
-    return Backtest(sweep[0].id(market.fingerprint), run_backtest(sweep[0], market.open()))
+    single = Plan(job)
+    (market,), _ = prepare_markets(single, *open_data(single, cache_folder(cache)))
+    return Backtest(single[0].id(market.fingerprint), run_backtest(single[0], market.open()))
 
 
 def _plain(value: Any) -> Any:
-    """Return what numpy or datetime made as what a job file would hold."""
+    """Return a value of numpy or datetime as a job file would hold it."""
     match value:
         case np.generic() | np.ndarray():
             return _plain(value.tolist())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "free some space" if error.errno == 28 else "check the disk and its permissions"
+        advice = "free some space" if error.errno == errno.ENOSPC else "check the disk and its permissions"
         raise StorageError(f"{path}: cannot write: {error.strerror or error}; {advice}, then run again") from error
 
 

@@ -1,7 +1,8 @@
-"""The command line: parses, calls, prints; the rooms are imported by the commands that need them."""
+"""The command line: parse, call, print; each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -12,6 +13,9 @@ from options_bt.cli.job_commands import doctor, plan, run, runs, status
 from options_bt.cli.run_commands import compare, overfitting, report, results, show, walk_forward
 from options_bt.errors import OptionsBtError
 from options_bt.runner.execution.process_env import without_blas, without_hoarding
+
+CLOSED_PIPE = 141
+"""The exit code when nobody reads the output any more: what a shell reports for SIGPIPE, 128 + 13."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,18 +43,45 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line; errors that a user can mend are printed without a traceback."""
+    """Run the command line; print errors that a user can fix without a traceback."""
     without_blas()
     without_hoarding()
     try:
-        code = cli(standalone_mode=False)
+        code = _run()
+    except BrokenPipeError:  # of the standard error
+        code = CLOSED_PIPE
+    sys.exit(CLOSED_PIPE if _discard_unread_output() else code)
+
+
+def _run() -> int | str | None:
+    """Run the command of `sys.argv`; return its exit code."""
+    stdout = sys.stdout
+    try:
+        code: int | None = cli(prog_name="options-bt", standalone_mode=False)
+        return code
+    except SystemExit as ended:
+        # When the pipe is closed, click wraps the stream and exits with 1.
+        return ended.code if sys.stdout is stdout else CLOSED_PIPE
     except OptionsBtError as error:
         click.echo(f"Error: {error}", err=True)
-        code = error.exit_code
+        return error.exit_code
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped; the same command goes on.", err=True)
-        code = 130
-    sys.exit(code)
+        click.echo("Interrupted. Run the same command to resume.", err=True)
+        return 130
+
+
+def _discard_unread_output() -> bool:
+    """Discard the output that nobody reads any more, or Python complains at exit; return whether there was any."""
+    discarded = False
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is None:  # the process was started without it
+            continue
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            discarded = True
+    return discarded

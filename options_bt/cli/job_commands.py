@@ -1,4 +1,4 @@
-"""The commands that run job files, and those that say how runs stand."""
+"""The commands that run job files and those that follow runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 @takes_job
 @WORKERS
 @names_cluster
-@click.option("--fresh", is_flag=True, help="Begin anew; the old run is set aside, not deleted.")
-@click.option("--resume-failed", is_flag=True, help="Run the backtests again that failed before.")
-@click.option("--fail-fast", is_flag=True, help="Give up when a backtest fails: the same as --max-failures 0.")
-@click.option("--max-failures", metavar="N|P%", help="Give up when more fail than N, or than P percent of the plan.")
+@click.option("--fresh", is_flag=True, help="Start over; the old run is renamed, not deleted.")
+@click.option("--resume-failed", is_flag=True, help="Rerun the backtests that failed.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first failed backtest: the same as --max-failures 0.")
+@click.option(
+    "--max-failures", metavar="N|P%", help="Stop when more than N backtests, or P percent of the plan, have failed."
+)
 @click.option("--top", type=click.IntRange(min=0), default=10, show_default=True, help="Rows to print at the end.")
 @click.option("-v", "--verbose", is_flag=True, help="Log details too.")
 @QUIET
@@ -60,8 +62,8 @@ def run(
 ) -> None:
     """Run every backtest of JOBFILE that its run folder does not hold yet, and print the best.
 
-    A run that was stopped goes on where it was when the same command is given again. Exit codes: 0 all
-    done, 1 some backtests failed, 2 bad input, 3 the disk refused, 130 stopped with Ctrl-C.
+    Run the same command to resume a run that was stopped. Exit codes: 0 all done, 1 some backtests failed, 2 bad
+    input, 3 the disk cannot be written, 130 interrupted with Ctrl-C.
     """
     log_to_console_by(quiet, verbose)
     from options_bt.analysis.formatting import data_text, failures_table, text_table
@@ -84,42 +86,49 @@ def run(
         make_executor=make_executor,
         shown=not quiet,
     )
-    opened = open_run(summary.path, cache)
+    run_reader = open_run(summary.path, cache)
     left = summary.total - summary.done - summary.failed
     if left:
-        why = "Stopped" if summary.stopped_by else f"Gave up after {summary.failed} failures"
-        click.echo(f"{why} with {left} backtests to go; the same command goes on.", err=True)
+        why = "Interrupted" if summary.stopped_by else f"Stopped after {summary.failed} failures"
+        click.echo(f"{why}, {left} backtests left. Run the same command to resume.", err=True)
     elif top and job.windows:
-        click.echo(f"\n{walk_forward_text(opened, walk_forward(opened, job.objective), most=2 * top)}")
+        click.echo(f"\n{walk_forward_text(run_reader, walk_forward(run_reader, job.objective), most=2 * top)}")
     elif top:
         click.echo(f"\n{job.name}, the best {min(top, summary.total)} of {summary.total} by {job.objective}:")
-        # By the objective of this job: that of the folder may be an earlier one.
-        click.echo(text_table(opened.leaderboard(job.objective, top=top)))
+        # Rank by this job's objective; the one in the run folder may be older.
+        click.echo(text_table(run_reader.leaderboard(job.objective, top=top)))
     if summary.failed:
-        failures = opened.failures(20)
-        click.echo(f"The first {len(failures)} of {summary.failed} that failed:", err=True)
-        click.echo(text_table(failures_table(opened.plan, failures)), err=True)
-        click.echo("Once the cause is mended, --resume-failed runs them again.", err=True)
+        failures = run_reader.failures(20)
+        click.echo(f"The first {len(failures)} of {summary.failed} failures:", err=True)
+        click.echo(text_table(failures_table(run_reader.plan, failures)), err=True)
+        click.echo("Fix the cause, then rerun them with --resume-failed.", err=True)
     if not left:
-        click.echo(data_text(opened.info))
-        if sources := price_sources(opened.scan_results()):
+        click.echo(data_text(run_reader.info))
+        if sources := price_sources(run_reader.scan_results()):
             click.echo(price_sources_text(sources))
         click.echo(f"{times_text(summary)}{transfers_text(summary)}Results: {summary.path}/results.parquet")
-        text, written = report_of(opened)
+        text, written = report_of(run_reader)
         click.echo(text, err=not written)
     raise SystemExit(summary.exit_code)
 
 
 @click.command(cls=Examples, epilog="options-bt plan jobs/walk_forward.yaml")
-@takes_job
+@names_job
 @WORKERS
 @click.option("--first", type=click.IntRange(min=0), default=5, show_default=True, help="How many jobs to list.")
+@click.option("--check", is_flag=True, help="Check everything that the run needs instead: the same as `doctor`.")
+@RUNS
 @CACHE
-def plan(job: JobFile, workers: int | str | None, first: int, cache: Path) -> None:
-    """Show what JOBFILE would run and the data it needs; run and write nothing."""
+def plan(
+    load: Callable[[], JobFile], workers: int | str | None, first: int, check: bool, runs: Path, cache: Path
+) -> None:
+    """Show what JOBFILE would run and the data it needs; nothing is run or written."""
+    if check:
+        _check(load, workers, runs, cache)
     from options_bt.job.planner import Plan
     from options_bt.runner.preflight.preview import preview
 
+    job = load()
     click.echo(preview(Plan(job), cache, workers or job.run.workers, first), nl=False)
 
 
@@ -128,41 +137,34 @@ def plan(job: JobFile, workers: int | str | None, first: int, cache: Path) -> No
 @WORKERS
 @RUNS
 @CACHE
-def doctor(
-    jobfile: Path,
-    symbols: tuple[str, ...],
-    quick: bool,
-    overrides: tuple[str, ...],
-    name: str | None,
-    workers: int | str | None,
-    runs: Path,
-    cache: Path,
-) -> None:
-    """Check everything that a run of JOBFILE needs; run and write nothing.
+def doctor(load: Callable[[], JobFile], workers: int | str | None, runs: Path, cache: Path) -> None:
+    """Check everything that a run of JOBFILE needs; nothing is run, and only the compiled engine is cached.
 
-    Prints a line a check: ok, warning or failed, and what to do. Exit codes: 0 nothing failed, 2 something did.
+    Prints one line per check: ok, warning or failed, and what to do. Exit codes: 0 no check failed, 2 one did.
     """
-    from options_bt.job.load import load_job
-    from options_bt.runner.preflight.doctor import doctor as checked
-    from options_bt.runner.preflight.doctor import report
+    _check(load, workers, runs, cache)
 
-    def load() -> JobFile:
-        return load_job(jobfile, symbols=symbols, quick=quick, overrides=overrides, name=name)
 
-    checks = checked(load, runs=runs, cache=cache, workers=workers)
-    click.echo(report(checks), nl=False)
+def _check(load: Callable[[], JobFile], workers: int | str | None, runs: Path, cache: Path) -> NoReturn:
+    from options_bt.runner.preflight.checks import verdict
+    from options_bt.runner.preflight.doctor import doctor as checks_of
+
+    checks = []
+    for check in checks_of(load, runs=runs, cache=cache, workers=workers):
+        click.echo(check)
+        checks.append(check)
+    click.echo(verdict(checks))
     raise SystemExit(2 if any(check.state == "failed" for check in checks) else 0)
 
 
 @click.command(cls=Examples, epilog="options-bt status grid --watch")
 @click.argument("run", type=FOLDER, required=False)
-@click.option("--watch", is_flag=True, help="Look again every second, until the run ends or Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh every second until the run ends or Ctrl-C.")
 @RUNS
 def status(run: Path | None, watch: bool, runs: Path) -> None:
-    """Show how RUN (a run folder) stands while it goes on, from any terminal; without RUN, that which wrote last.
+    """Show the progress of RUN (a run folder) from any terminal; without RUN, of the run that wrote last.
 
-    Reads the run folder and disturbs nothing. With --watch a terminal is painted anew; elsewhere a line is printed
-    for each change.
+    Only reads the run folder. With --watch a terminal is redrawn; elsewhere a line is printed for each change.
     """
     from options_bt.runner.run_folder.folder import RunFolder
     from options_bt.runner.run_folder.run_list import latest_run
@@ -172,41 +174,42 @@ def status(run: Path | None, watch: bool, runs: Path) -> None:
     if not watch:
         click.echo(_status_text(read_status(folder)), nl=False)
         return
-    said = ""
+    printed = ""
     with suppress(KeyboardInterrupt):
-        for seen in watched(folder):
+        for current in watched(folder):
+            line = status_line(current)
             if sys.stdout.isatty():
-                _repaint(_status_text(seen), begin=not said)
-            elif status_line(seen) != said:
-                click.echo(", ".join(filter(None, (status_line(seen), speed(seen)))))
-            said = status_line(seen)
+                _redraw(_status_text(current), clear=not printed)
+            elif line != printed:
+                click.echo(", ".join(filter(None, (line, speed(current)))))
+            printed = line
 
 
-def _status_text(seen: Status) -> str:
+def _status_text(status: Status) -> str:
     from options_bt.analysis.formatting import text_table
     from options_bt.runner.run_folder.status import details
 
-    tables = [table for table in (seen.running, seen.symbols) if table.height]
-    return "\n".join([details(seen), *map(text_table, tables)])
+    tables = [table for table in (status.running, status.symbols) if table.height]
+    return "\n".join([details(status), *map(text_table, tables)])
 
 
-def _repaint(text: str, *, begin: bool) -> None:
-    """Put a text on the terminal, over what stood there; what does not fit is left out."""
-    if begin:
+def _redraw(text: str, *, clear: bool) -> None:
+    """Redraw the terminal with a text; lines that do not fit are left out."""
+    if clear:
         click.clear()
     width, height = get_terminal_size()
     lines = text.splitlines()
     if len(lines) >= height:
-        lines[height - 2 :] = [f"and {len(lines) - height + 2} more lines, which fit without --watch"]
+        lines[height - 2 :] = [f"and {len(lines) - height + 2} more lines; run without --watch to see them"]
     click.echo("\x1b[H" + "".join(f"{line[:width]}\x1b[K\n" for line in lines) + "\x1b[J", nl=False)
 
 
 @click.command(cls=Examples, epilog="options-bt runs")
 @RUNS
 def runs(runs: Path) -> None:
-    """List the run folders, the last first: state, backtests, when begun, bytes, and what is wrong with them."""
+    """List the run folders, newest first: state, backtests, start, size, and what is wrong with them."""
     from options_bt.analysis.formatting import text_table
     from options_bt.runner.run_folder.run_list import listed_runs
 
-    listed = listed_runs(runs)
-    click.echo(text_table(listed) if listed.height else f"{runs} holds no runs\n", nl=False)
+    table = listed_runs(runs)
+    click.echo(text_table(table) if table.height else f"{runs} holds no runs\n", nl=False)

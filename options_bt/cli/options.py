@@ -1,4 +1,4 @@
-"""What commands share: options, the job that they make, the run folder that a person means."""
+"""What commands share: their options, loading the job, finding the run folder."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from options_bt.job.schema import JobFile
 
 
 class Examples(click.Command):
@@ -35,62 +38,76 @@ RUNS = click.option(
     "--runs", type=FOLDER, default=Path("runs"), envvar="OPTIONS_BT_RUNS", show_envvar=True, help="Folder of the runs."
 )
 CACHE = click.option(
-    "--cache", type=FOLDER, default=Path("cache"), envvar="OPTIONS_BT_CACHE", show_envvar=True, help="Cached data."
+    "--cache",
+    type=FOLDER,
+    default=Path("cache"),
+    envvar="OPTIONS_BT_CACHE",
+    show_envvar=True,
+    help="Folder of the cached data.",
 )
 WORKERS = click.option(
     "--workers",
     metavar="N|auto",
     callback=_workers,
-    help="Worker processes; 1 runs in this process, auto decides by the work.",
+    help="Worker processes; 1 runs everything in this process, auto decides by the amount of work.",
 )
-QUIET = click.option("-q", "--quiet", is_flag=True, help="Log warnings only, and show no progress.")
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Log warnings only; show no progress.")
 RUN = click.argument("run", type=FOLDER)
 _JOB: tuple[Callable[..., Any], ...] = (
     click.argument("jobfile", type=FOLDER),
-    click.option("--symbol", "symbols", multiple=True, help="Only this symbol of the job file; repeatable."),
+    click.option("--symbol", "symbols", multiple=True, help="Use only this symbol of the job file. Repeatable."),
     click.option("--quick", is_flag=True, help="Apply the job file's `quick` section."),
     click.option(
         "--set",
         "overrides",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Set a parameter, or with a list an axis; repeatable.",
+        help="Set a parameter; a list makes it an axis. Repeatable.",
     ),
-    click.option("--name", help="Name of the run instead of the job file's."),
+    click.option("--name", help="Name of the run; the job file's by default."),
 )
 
 
-def takes_job(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that takes a job file and its overrides, and is called with the job that they make."""
+def names_job(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that takes a job file and its overrides, and is called with a function that loads the job."""
 
     @wraps(command)
-    def loading(
+    def naming(
         jobfile: Path, symbols: tuple[str, ...], quick: bool, overrides: tuple[str, ...], name: str | None, **rest: Any
     ) -> None:
-        from options_bt.job.load import load_job
+        def load() -> JobFile:
+            from options_bt.job.load import load_job
 
-        command(load_job(jobfile, symbols=symbols, quick=quick, overrides=overrides, name=name), **rest)
+            return load_job(jobfile, symbols=symbols, quick=quick, overrides=overrides, name=name)
+
+        command(load, **rest)
+
+    with_options: Callable[..., None] = naming
+    for option in reversed(_JOB):
+        with_options = option(with_options)
+    return with_options
+
+
+def takes_job(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that takes a job file and its overrides, and is called with the job."""
+
+    @wraps(command)
+    def loading(load: Callable[[], JobFile], **rest: Any) -> None:
+        command(load(), **rest)
 
     return names_job(loading)
 
 
-def names_job(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that takes a job file and its overrides as they are."""
-    for option in reversed(_JOB):
-        command = option(command)
-    return command
-
-
 def run_folder(given: Path, runs: Path | None = None) -> Path:
-    """Return the run folder that a person means: its path, its name, or the path of its results."""
+    """Return the run folder named by its path, its name, or the path of its results."""
     named = (runs or Path(os.environ.get("OPTIONS_BT_RUNS") or "runs")) / given
     candidates = (given, given.parent, named) if given.name == "results.parquet" else (given, named)
-    meant = given if given.exists() or len(given.parts) > 1 else named
-    return next((path for path in candidates if (path / "run.json").is_file()), meant)
+    otherwise = given if given.exists() or len(given.parts) > 1 else named
+    return next((path for path in candidates if (path / "run.json").is_file()), otherwise)
 
 
 def log_to_console_by(quiet: bool, verbose: bool) -> None:
-    """Print warnings alone, news too, or details too."""
+    """Log to the console: warnings only when quiet, else also news, and details when verbose."""
     from options_bt.runner.logs import log_to_console
 
     log_to_console(-1 if quiet else int(verbose))

@@ -51,6 +51,11 @@ class _Console(logging.StreamHandler[TextIO]):
         with tqdm.external_write_mode(file=self.stream):  # a progress bar makes way for the line
             super().emit(record)
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the name is logging's
+        # Whoever read the output is gone: the run goes on, and its news is in the run folder.
+        if not isinstance(sys.exception(), BrokenPipeError):
+            super().handleError(record)
+
 
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from options_bt.data.cache.cache import Cache
-from options_bt.data.prepare import Prepared, covered_years, missing_data, prepared, pull
-from options_bt.data.sources.factory import open_source
-from options_bt.data.sources.source import Source, require_symbols
 from options_bt.engine.compiling import is_compiled, warm_up
-from options_bt.errors import RunFolderError, SourceError
+from options_bt.errors import RunFolderError
 from options_bt.job.planner import Plan
-from options_bt.job.predicates import history_columns
 from options_bt.job.schema import JobFile
 from options_bt.runner.coordinator import Coordinator, RunContext
 from options_bt.runner.execution.executor import Executor
 from options_bt.runner.executors import local_executor
 from options_bt.runner.logs import log_to_file
-from options_bt.runner.progress import Progress
+from options_bt.runner.preparing import open_data, prepare_markets
 from options_bt.runner.run_folder.folder import RunFolder, RunInfo, differences, run_info
 from options_bt.runner.run_folder.ledger import Ledger
 from options_bt.runner.run_folder.repair import repaired_ledger, whole_ledger
 from options_bt.runner.run_folder.results import write_results
 from options_bt.runner.run_folder.retention import best_without_tables, keeps_too_few
-from options_bt.runner.summary import Summary, Times, failures_allowed
+from options_bt.runner.summary import Summary, failures_allowed
 
 logger = logging.getLogger(__name__)
 
@@ -78,15 +73,12 @@ def run_job(
         When the disk refuses; what was recorded by then is kept.
     """
     plan = Plan(job)
-    source = open_source(job.source, job.columns)
-    require_symbols(source, job.symbols)
-    covered_years(source, plan.years)
-    store = Cache(cache, source.name)
+    source, store = open_data(plan, cache)
     allowed = failures_allowed(max_failures, len(plan))
     folder = RunFolder(runs / job.name)
     folder.claim()
     try:
-        markets, times = _markets(source, store, plan, shown)
+        markets, times = prepare_markets(plan, source, store, show_progress=shown)
         info = run_info(
             job,
             source.label,
@@ -115,48 +107,17 @@ def run_job(
 
 
 def pull_job(job: JobFile, cache: Path, *, shown: bool = True) -> None:
-    """Bring the data of a job into the cache and build its markets, without running anything.
+    """Pull the data of a job into the cache and build its markets, without running anything.
 
     Raises
     ------
     SourceError, StorageError
         As `run_job`.
     """
-    source = open_source(job.source, job.columns)
-    require_symbols(source, job.symbols)
-    store = Cache(cache, source.name)
-    markets, _ = _markets(source, store, Plan(job), shown)
+    plan = Plan(job)
+    source, store = open_data(plan, cache)
+    markets, _ = prepare_markets(plan, source, store, show_progress=shown)
     logger.info("%d symbols are ready in %s", len(markets), store.folder)
-
-
-def _markets(source: Source, cache: Cache, plan: Plan, shown: bool) -> tuple[list[Prepared], Times]:
-    began = time.monotonic()
-    symbols, years = plan.job.symbols, plan.years
-    missing = missing_data(source, cache, symbols, years)
-    if missing:
-        logger.info("Pulling %s of %s", _some(list(missing)), source.label)
-        with Progress("pull", sum(map(len, missing.values())), "symbol-year", shown=shown) as progress:
-            pull(source, cache, list(missing), years, progress.advance_by_rows)
-    pulled = time.monotonic()
-    markets = [prepared(cache, symbol, years) for symbol in symbols]
-    _require_history(plan, markets)
-    return markets, Times(pull=pulled - began, build=time.monotonic() - pulled)
-
-
-def _require_history(plan: Plan, markets: Sequence[Prepared]) -> None:
-    """Refuse predicates on a volatility history that a symbol does not have: none of its days would be entered."""
-    wanted = sorted({column for predicate in plan.predicates for column in history_columns(predicate)})
-    without = [market.symbol for market in markets if not len(market.open().history)] if wanted else []
-    if without:
-        raise SourceError(
-            f"predicates ask for {', '.join(wanted)}, but the source has no volatility_history of {_some(without)}; "
-            "iv_30, iv_rank and iv_percentile come from the chain"
-        )
-
-
-def _some(symbols: Sequence[str]) -> str:
-    more = f" and {len(symbols) - 8} more" if len(symbols) > 8 else ""
-    return ", ".join(symbols[:8]) + more
 
 
 def _start(folder: RunFolder, info: RunInfo, fresh: bool) -> None:
@@ -170,10 +131,7 @@ def _start(folder: RunFolder, info: RunInfo, fresh: bool) -> None:
             "start over (the old run is set aside), or keep both with --name NAME"
         )
     if folder.exists():
-        aside = folder.set_aside()
-        folder.release()
-        folder.claim()
-        logger.info("The old run was set aside as %s", aside)
+        logger.info("The old run was set aside as %s", folder.set_aside())
     folder.create(info)
 
 

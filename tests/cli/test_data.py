@@ -18,7 +18,7 @@ def test_data_is_pulled_listed_and_verified(command: Command) -> None:
     job = written(ONE_YEAR)
     pulled = command("data", "pull", job, "--cache", "cache")
     assert pulled.code == 0
-    assert "INFO [options_bt.runner.run] Pulling SPY of demo: simulated market (sparse, seed 1)" in pulled.lines
+    assert "INFO [options_bt.runner.preparing] Pulling SPY from demo: simulated market (sparse, seed 1)" in pulled.lines
     before = contents(Path("cache"))
     again = command("data", "pull", job, "--cache", "cache", "-q")
     assert (again.code, again.out) == (0, "")

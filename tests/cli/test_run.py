@@ -112,7 +112,7 @@ def test_set_overrides_parameters_and_axes_and_name_names_the_run(command: Comma
 
 def test_without_quick_the_whole_period_is_run(command: Command, small_run: SmallRun) -> None:
     answer = command("plan", small_run.jobfile)
-    assert answer.lines[0] == "small: 4 backtests of 2019-01-01 to 2024-12-31"
+    assert answer.lines[0] == "small: 4 backtests from 2019-01-01 to 2024-12-31"
 
 
 @pytest.mark.parametrize(("top", "rows"), [(0, 0), (1, 1), (3, 3), (50, 4)])
@@ -149,7 +149,7 @@ def test_fresh_begins_anew_and_keeps_the_old_run(command: Command, small_run: Sm
     answer = command("run", small_run.jobfile, "--quick", "--fresh", "--workers", 1, "--set", "width=10")
     assert answer.code == 0
     assert "Running 4 backtests" in answer.out
-    (aside,) = (path for path in Path("runs").iterdir() if path.name != "small-quick")
+    (aside,) = Path("runs").glob("small-quick.*")
     assert re.fullmatch(r"small-quick\.\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", aside.name)
     assert f"The old run was set aside as {aside}" in answer.out
     assert contents(aside) == old
@@ -174,7 +174,7 @@ def test_a_failed_backtest_is_named_and_the_exit_code_is_1(command: Command, sma
     answer = command("run", small_run.jobfile, "--quick", "-q")
     assert answer.code == 1
     assert failed(answer) == [(job, "ZeroDivisionError: a fault of the test")]
-    assert "The first 1 of 1 that failed:" in answer.err
+    assert "The first 1 of 1 failures:" in answer.err
     assert any(line.startswith(job) and " failed " in line for line in answer.lines)
     assert "Results: runs/small-quick/results.parquet" in answer.lines
 
@@ -253,7 +253,7 @@ def test_a_run_is_given_up_when_more_fail_than_is_allowed(
         answer = command(*run, *option)
     assert answer.code == 1
     assert Path("runs/small-quick/results.parquet").exists() == ended
-    assert ("Gave up after 1 failures with 3 backtests to go; the same command goes on." in answer.err) != ended
+    assert ("Stopped after 1 failures, 3 backtests left. Run the same command to resume." in answer.err) != ended
     assert command(*run, "--resume-failed").code == 0
     assert command("compare", small_run.path, "runs/small-quick").code == 0
 

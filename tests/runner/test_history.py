@@ -56,6 +56,6 @@ def test_entries_follow_the_history(source: Path) -> None:
 
 
 def test_a_symbol_without_a_history_is_refused_where_a_predicate_asks_for_it(source: Path) -> None:
-    with pytest.raises(SourceError, match=r"ask for history_iv_rank, but the source has no volatility_history of X"):
+    with pytest.raises(SourceError, match=r"use history_iv_rank, but the source has no volatility_history for X"):
         entry_days(source, "history_iv_rank > 50")
     assert entry_days(source, "close > 1") == DAYS[:-1]

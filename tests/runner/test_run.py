@@ -214,7 +214,7 @@ def test_walk_forward_of_the_examples_is_the_same_after_ctrl_c_and_resume(
     os.killpg(process.pid, signal.SIGINT)  # a terminal tells the workers too
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, (out, err)
-    assert "the same command goes on" in err
+    assert "Run the same command to resume" in err
     assert "Traceback" not in err
     left = open_run(tmp_path / "stopped").results().height
     assert 0 < left < 2400

@@ -1,1 +1,1 @@
-"""What a run needs and costs, told before it begins."""
+"""What a run needs and costs, known before it begins."""

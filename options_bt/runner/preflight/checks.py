@@ -1,8 +1,12 @@
-"""What a check of `options-bt doctor` gives, and the check of a folder."""
+"""A check of `options-bt doctor`: what was checked, what was found, what to do about it."""
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,17 +14,7 @@ State = Literal["ok", "warning", "failed"]
 
 
 class Check(NamedTuple):
-    """One thing that was looked at.
-
-    Attributes
-    ----------
-    state : 'ok', 'warning' or 'failed'
-        A run can begin with warnings, but not where something failed.
-    name : str
-        What was looked at.
-    text : str
-        What was found, and what to do about it.
-    """
+    """What was checked, and what was found; a run can begin with warnings, but not after a failed check."""
 
     state: State
     name: str
@@ -30,44 +24,42 @@ class Check(NamedTuple):
         return f"{self.state:<8} {self.name:<9} {' '.join(self.text.split())}"
 
 
-def ok(name: str, text: str) -> Check:
-    """Return a check that found nothing wrong."""
-    return Check("ok", name, text)
-
-
-def warning(name: str, text: str) -> Check:
-    """Return a check that found what a run can live with."""
-    return Check("warning", name, text)
-
-
-def failed(name: str, text: str) -> Check:
-    """Return a check that found what no run can live with."""
-    return Check("failed", name, text)
+def verdict(checks: Sequence[Check]) -> str:
+    """Return the last line of `options-bt doctor`: how many checks failed or warned, and what to do."""
+    failed, warned = (sum(check.state == state for check in checks) for state in ("failed", "warning"))
+    advice = "fix the failed checks and rerun doctor" if failed else "ready to run"
+    return f"{failed} failed, {counted(warned, 'warning')}: {advice}"
 
 
 def counted(number: int, unit: str) -> str:
-    """Return a number of things, as ``1 split`` or ``2 splits``."""
+    """Return a number and its unit, as ``1 split`` or ``2 splits``."""
     return f"{number:,} {unit}{'' if number == 1 else 's'}"
 
 
-def existing(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """Return the path itself where it exists, else the nearest folder above it that does."""
-    return next(place for place in (path, *path.parents) if os.access(place, os.F_OK))
+    return next(folder for folder in (path, *path.parents) if os.access(folder, os.F_OK))
 
 
 def writable(name: str, path: Path) -> Check:
-    """Check that a folder can be written, or made where it does not exist yet.
+    """Check that a folder is writable or can be created; `name` is also the option that chooses another."""
+    found = nearest_existing(path)
+    another = f"or choose another folder with --{name} or OPTIONS_BT_{name.upper()}"
+    if not found.is_dir():
+        return Check("failed", name, f"{found} is a file, not a folder; move it, {another}")
+    if not os.access(found, os.W_OK | os.X_OK):
+        return Check("failed", name, f"{found} is not writable; change its permissions, {another}")
+    return Check("ok", name, f"{path} {'is writable' if found == path else 'will be created'}")
 
-    Parameters
-    ----------
-    name : str
-        ``cache`` or ``runs``: also the option that names another folder.
-    path : Path
-    """
-    place = existing(path)
-    instead = f"or name another with --{name} or OPTIONS_BT_{name.upper()}"
-    if not place.is_dir():
-        return failed(name, f"{place} is a file, and a folder is needed there; move it, {instead}")
-    if not os.access(place, os.W_OK | os.X_OK):
-        return failed(name, f"{place} cannot be written; change its permissions, {instead}")
-    return ok(name, f"{path} can be written" if place == path else f"{path} will be made")
+
+@contextmanager
+def warnings_logged_by(name: str) -> Iterator[BufferingHandler]:
+    """Yield a handler whose `buffer` keeps the warnings of a logger, which are not printed meanwhile."""
+    handler = BufferingHandler(1000)
+    handler.setLevel(logging.WARNING)
+    logger = logging.getLogger(name)
+    logger.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        logger.removeHandler(handler)

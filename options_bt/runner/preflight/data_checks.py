@@ -1,10 +1,8 @@
-"""The checks of `options-bt doctor` that look at the data: the source, the period, the symbols, the cache."""
+"""The checks of `options-bt doctor` that look at the data: source, period, symbols, cache."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Generator
 from datetime import date
 from pathlib import Path
 from shutil import disk_usage
@@ -12,132 +10,92 @@ from shutil import disk_usage
 import polars as pl
 
 from options_bt.data.cache.cache import Cache
-from options_bt.data.prepare import missing_data
 from options_bt.data.sources.factory import open_source
 from options_bt.data.sources.source import Source
 from options_bt.errors import OptionsBtError, SourceError, nearest
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile, Period
-from options_bt.runner.preflight.checks import Check, counted, existing, failed, ok, warning, writable
+from options_bt.runner.preflight.checks import Check, counted, nearest_existing, warnings_logged_by, writable
 from options_bt.runner.preflight.estimate import CACHED_BYTES_PER_QUOTE
-from options_bt.runner.preflight.preview import ROWS_PER_YEAR, Need, needed
+from options_bt.runner.preflight.need import QUOTES_PER_YEAR, Need, needed
 
 
-def opened(job: JobFile, checks: list[Check]) -> Source | None:
-    """Return the source of a job and add all checks of it; None when it cannot be read."""
+def data_checks(plan: Plan, cache: Path) -> Generator[Check, None, Need | None]:
+    """Yield the checks of a plan's source, period, symbols and cache; return its data, or None where it has none."""
+    source = yield from _source_checks(plan.job)
+    if source is None:
+        yield Check("warning", "symbols", "not checked without a source: period, symbols, closes and splits")
+        yield writable("cache", cache)
+        return None
+    store = Cache(cache, source.name)
     try:
-        with _logged() as remarks:
+        need = needed(plan, source, store)
+    except OptionsBtError:  # another check says why
+        yield writable("cache", store.folder)
+        return None
+    yield _cache_check(store.folder, need)
+    return need
+
+
+def _source_checks(job: JobFile) -> Generator[Check, None, Source | None]:
+    """Yield the checks of a job's source, period and symbols; return the source, or None when it cannot be read."""
+    try:
+        with warnings_logged_by("options_bt.data") as log:
             source = open_source(job.source, job.columns)
-            remarks += source.problems()
-            extent, version, commit = source.extent(), source.version, source.revision
-        checks.append(ok("source", f"{source.label}, {f'commit {commit}' if commit else f'version {version:.24}'}"))
-        checks += [warning("source", remark) for remark in remarks]
-        checks.append(period_check(job.period, extent))
-        checks += symbol_checks(job, source)
+            problems = source.problems()
+            extent, known = source.extent(), source.symbols()
+        state = f"commit {source.revision}" if source.revision else f"version {source.version:.24}"
+        yield Check("ok", "source", f"{source.label}, {state}")
+        for problem in (*(record.getMessage() for record in log.buffer), *problems):
+            yield Check("warning", "source", problem)
+        yield period_check(job.period, extent)
+        for symbol in job.symbols:
+            yield _symbol_check(symbol, known, job.period, source)
     except SourceError as error:
-        checks.append(failed("source", str(error).removeprefix("source: ")))
-        checks.append(warning("symbols", "period, symbols, closes and splits need a source that answers; not checked"))
+        yield Check("failed", "source", str(error).removeprefix("source: "))
         return None
     return source
 
 
-@contextmanager
-def _logged() -> Iterator[list[str]]:
-    """Yield what the sources log as warnings, such as a slow connector, instead of printing it."""
-    texts: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: texts.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("options_bt.data")
-    logger.addHandler(handler)
-    try:
-        yield texts
-    finally:
-        logger.removeHandler(handler)
-
-
 def period_check(period: Period, extent: tuple[date, date] | None) -> Check:
-    """Check the job's days against those that the source has quotes of.
-
-    Parameters
-    ----------
-    period : Period
-    extent : (date, date), optional
-        The source's first and last quote date; None when it has none.
-    """
+    """Check a period against the first and last quote date of the source; None when it has no dated quotes."""
     text = f"{period.start} to {period.end}"
     if extent is None:
-        return failed("period", f"{text}: the source has no quote with a date; dates are read as YYYY-MM-DD")
+        return Check("failed", "period", f"{text}: the source has no dated quotes; dates must be YYYY-MM-DD")
     start, end = max(period.start, extent[0]), min(period.end, extent[1])
-    has = f"the source has quotes from {extent[0]} to {extent[1]}"
+    available = f"the source has quotes from {extent[0]} to {extent[1]}"
     if start > end:
-        return failed("period", f"{text} has no quotes: {has}; set `period` within them")
+        return Check("failed", "period", f"{text} has no quotes: {available}; set `period` within these days")
     if (start, end) != (period.start, period.end):
-        return warning("period", f"{text} is partly without quotes: {has}; only {start} to {end} is backtested")
-    return ok("period", f"{text}: {has}")
+        covered = f"{available}; only {start} to {end} will be backtested"
+        return Check("warning", "period", f"{text} is only partly covered: {covered}")
+    return Check("ok", "period", f"{text}: {available}")
 
 
-def symbol_checks(job: JobFile, source: Source) -> Iterator[Check]:
-    """Check each symbol of a job: quotes, closes in its period, splits."""
-    known = source.symbols()
-    for symbol in job.symbols:
-        if symbol in known:
-            yield _symbol_check(symbol, job.period, source)
-        else:
-            hint = nearest(symbol, known)
-            yield failed(symbol, f"no quotes{hint}; correct `symbols`: the source has {len(known):,}")
-
-
-def _symbol_check(symbol: str, period: Period, source: Source) -> Check:
+def _symbol_check(symbol: str, known: Collection[str], period: Period, source: Source) -> Check:
+    """Check that a symbol has quotes, and closes in the period; count its splits."""
+    if symbol not in known:
+        hint = nearest(symbol, known)
+        return Check("failed", symbol, f"no quotes{hint}; fix `symbols` (the source has {len(known):,})")
     usable = pl.col("date").is_between(period.start, period.end) & (pl.col("close") > 0)
     closes = source.closes(symbol).filter(usable)["date"].n_unique()
-    splits = source.splits(symbol).height
-    known = counted(splits, "split")
+    splits = counted(source.splits(symbol).height, "split")
     if closes:
-        return ok(symbol, f"quotes, {counted(closes, 'close')} in the period, {known}")
+        return Check("ok", symbol, f"quotes, {counted(closes, 'close')} in the period, {splits}")
     implied = "no closes in the period: they are implied by put-call parity; add them to `ohlcv` for exact ones"
-    return warning(symbol, f"quotes, {known}, but {implied}")
+    return Check("warning", symbol, f"quotes, {splits}, but {implied}")
 
 
-def need_of(plan: Plan, source: Source, cache: Path) -> Need | None:
-    """Return what a run would need of a source that answers; None where other checks say why it has nothing."""
-    try:
-        return needed(plan, source, Cache(cache, source.name))
-    except OptionsBtError:
-        return None
-
-
-def fingerprints(plan: Plan, source: Source, cache: Path) -> dict[str, str]:
-    """Return the fingerprints of the symbols whose data a run would find in the cache."""
-    store = Cache(cache, source.name)
-    missing = missing_data(source, store, plan.job.symbols, plan.years)
-    manifests = [store.manifest(symbol) for symbol in plan.job.symbols if symbol not in missing]
-    return {manifest.symbol: store.fingerprint(manifest, plan.years) for manifest in manifests if manifest}
-
-
-def cache_check(cache: Path, source: Source | None, need: Need | None) -> Check:
-    """Check that the cache can be written and has room for what would be pulled.
-
-    Parameters
-    ----------
-    cache : Path
-    source : Source, optional
-        None when it cannot be read.
-    need : Need, optional
-        None when it is not known.
-    """
-    folder = cache / source.name if source else cache
-    can = writable("cache", folder)
-    if need is None:
-        return can
-    if can.state == "failed":
-        whole = "; nothing has to be pulled, but a market may have to be built"
-        return can if need.to_pull or not folder.is_dir() else warning("cache", can.text + whole)
-    wanted = need.to_pull * ROWS_PER_YEAR * CACHED_BYTES_PER_QUOTE
-    free = disk_usage(existing(folder)).free
-    room = f"{free / 1e6:,.0f} MB free"
-    if not need.to_pull:
-        return ok("cache", f"{can.text}; all {need.cached:,} quotes are there, {room}")
-    text = f"{counted(need.to_pull, 'symbol-year')} to be pulled, about {wanted / 1e6:,.0f} MB"
-    if wanted > free:
-        return failed("cache", f"{folder}: {text}, but only {room}; free some, or name another folder with --cache")
-    return ok("cache", f"{can.text}; {text}, {room}")
+def _cache_check(folder: Path, need: Need) -> Check:
+    """Check that the cache is writable and its disk has space for what a run would pull."""
+    found = writable("cache", folder)
+    if found.state == "failed":
+        if need.to_pull or not folder.is_dir():
+            return found
+        return Check("warning", "cache", f"{found.text}; all data is cached, but a market may have to be built")
+    size = need.to_pull * QUOTES_PER_YEAR * CACHED_BYTES_PER_QUOTE
+    free = disk_usage(nearest_existing(folder)).free
+    text = f"{need.text()}{f', about {size / 1e6:,.0f} MB' if size else ''}, {free / 1e6:,.0f} MB free"
+    if size > free:
+        return Check("failed", "cache", f"{folder}: {text}; free some space, or choose another folder with --cache")
+    return Check("ok", "cache", f"{found.text}: {text}")

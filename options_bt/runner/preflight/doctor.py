@@ -1,146 +1,133 @@
-"""Whether a run has all it needs: every check of `options-bt doctor`, without running or writing anything."""
+"""Every check before a run, for `options-bt doctor` and `options-bt plan --check`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 from psutil import virtual_memory
 
-from options_bt.data.sources.source import Source
 from options_bt.errors import JobFileError, OptionsBtError, RunFolderError
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
-from options_bt.runner.preflight.checks import Check, counted, failed, ok, warning, writable
-from options_bt.runner.preflight.data_checks import cache_check, fingerprints, need_of, opened
+from options_bt.runner.memory import free_memory
+from options_bt.runner.preflight.checks import Check, counted, warnings_logged_by, writable
+from options_bt.runner.preflight.data_checks import data_checks
 from options_bt.runner.preflight.estimate import Estimate, core_count, estimated
-from options_bt.runner.preflight.preview import ROWS_PER_YEAR, Need
+from options_bt.runner.preflight.need import QUOTES_PER_YEAR
 from options_bt.runner.run_folder.folder import RunFolder, differences, run_info
 
 
-def doctor(load: Callable[[], JobFile], *, runs: Path, cache: Path, workers: int | str | None = None) -> list[Check]:
-    """Check everything that a run needs; nothing is run and nothing is written.
+def doctor(
+    load_job: Callable[[], JobFile], *, runs: Path, cache: Path, workers: int | str | None = None
+) -> Iterator[Check]:
+    """Check everything that a run needs; only the compiled engine is written, into its own cache.
 
     Parameters
     ----------
-    load : callable
+    load_job : callable
         Returns the job, or raises what is wrong with its file.
     runs, cache : Path
         Folders of the runs and of the cached data.
     workers : int or 'auto', optional
-        Instead of the job's own.
+        Overrides the job's own.
 
-    Returns
-    -------
-    list of Check
-        One line each. Where the job file or the source is wrong, without what only they can tell.
+    Yields
+    ------
+    Check
+        As soon as it is done. Where the job file or the source is wrong, the checks that depend on it are left out,
+        and a warning names them.
     """
-    checks: list[Check] = []
-    job = _job(load, checks)
+    job = yield from _job_checks(load_job)
     if job is None:
-        left_out = warning(
-            "others", "source, period, symbols, run folder and memory need a right job file; not checked"
-        )
-        return [*checks, left_out, writable("cache", cache), writable("runs", runs), engine_check()]
+        left_out = "source, period, symbols, run folder, memory and workers"
+        yield Check("warning", "others", f"not checked without a valid job file: {left_out}")
+        yield writable("cache", cache)
+        yield writable("runs", runs)
+        yield engine_check()
+        return
     plan = Plan(job)
-    source = opened(job, checks)
-    need = need_of(plan, source, cache) if source else None
-    checks.append(cache_check(cache, source, need))
-    checks.append(run_folder_check(plan, runs, cache, source if need else None))
-    checks.append(engine_check())
-    return [*checks, *_machine_checks(plan, need, workers or job.run.workers)]
-
-
-def report(checks: list[Check]) -> str:
-    """Return the text of `options-bt doctor`: a line a check, and what they come to."""
-    faults = sum(check.state == "failed" for check in checks)
-    warnings = counted(sum(check.state == "warning" for check in checks), "warning")
-    advice = "mend what failed, then ask again" if faults else "a run can begin"
-    end = f"{faults or 'none'} failed, {warnings}: {advice}"
-    return "\n".join([*map(str, checks), end]) + "\n"
-
-
-def _job(load: Callable[[], JobFile], checks: list[Check]) -> JobFile | None:
-    """Return the job; else None, with a check for each fault of its file."""
-    try:
-        job = load()
-    except JobFileError as error:
-        checks += [failed("job file", f"{error.file}: {fault}") for fault in error.faults]
-        return None
-    except OptionsBtError as error:
-        checks.append(failed("job file", str(error)))
-        return None
-    size = f"{counted(len(Plan(job)), 'backtest')} of {counted(len(job.symbols), 'symbol')}"
-    checks.append(ok("job file", f"{job.name}: {size}, {job.period.start} to {job.period.end}"))
-    return job
-
-
-def run_folder_check(plan: Plan, runs: Path, cache: Path, source: Source | None) -> Check:
-    """Check that the run folder can be written and holds no other run.
-
-    Parameters
-    ----------
-    plan : Plan
-    runs, cache : Path
-    source : Source, optional
-        None when it does not answer: then the data is taken to be as it was.
-    """
-    folder = RunFolder(runs / plan.job.name)
-    can = writable("runs", folder.path)
-    if can.state != "ok":
-        return can
-    if folder.in_use():
-        return failed("runs", f"{folder.path} is in use by another options-bt; wait for it or stop it")
-    if not folder.exists():
-        return ok("runs", f"{folder.path} is free")
-    try:
-        old = folder.info()
-    except RunFolderError as error:
-        return failed("runs", f"{error}; begin anew with --fresh, or take another --name")
-    data = fingerprints(plan, source, cache) if source else {}
-    what = differences(old, run_info(plan.job, old.source, old.source_version, data))
-    if what:
-        begin = "begin anew with --fresh (it is set aside), or keep both with --name NAME"
-        return failed("runs", f"{folder.path} holds a run that differs in {', '.join(what)}; {begin}")
-    if folder.results.is_file():
-        return ok("runs", f"{folder.path} holds this run, finished: its results will be printed")
-    return ok("runs", f"{folder.path} holds this run, unfinished: it will go on")
-
-
-def engine_check() -> Check:
-    """Check whether the engine is compiled, or can be."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
-        return warning("engine", "runs as plain Python, hundreds of times slower; unset NUMBA_DISABLE_JIT")
-    from options_bt.engine.compiling import is_compiled
-
-    if is_compiled():
-        return ok("engine", "is compiled")
-    return ok("engine", "will be compiled by the first run, in about half a minute")
-
-
-def _machine_checks(plan: Plan, need: Need | None, workers: int | str) -> Iterator[Check]:
-    # Without an answer of the source, all of it is taken to be missing from the cache.
-    need = need or Need(list(plan.years), 0, len(plan.job.symbols) * len(plan.years))
-    cost = estimated(plan, len(plan), need.cached + need.to_pull * ROWS_PER_YEAR, workers)
-    yield memory_check(cost)
+    need = yield from data_checks(plan, cache)
+    yield run_folder_check(plan, runs, need.fingerprints if need else {})
+    yield engine_check()
+    # Without an answer from the source, all data counts as missing from the cache.
+    quotes = need.quotes if need else len(job.symbols) * len(plan.years) * QUOTES_PER_YEAR
+    cost = estimated(plan, len(plan), quotes, workers or job.run.workers)
+    yield memory_check(cost, free_memory(), virtual_memory().total)
     yield workers_check(cost, core_count())
 
 
-def memory_check(cost: Estimate) -> Check:
-    """Check the estimated memory against what is free and what there is."""
-    memory = virtual_memory()
-    text = f"about {cost.memory / 1e6:,.0f} MB needed, {memory.available / 1e6:,.0f} MB free"
-    if cost.memory > memory.total:
-        return failed("memory", f"{text} of {memory.total / 1e6:,.0f} MB; take fewer --workers, or fewer symbols a run")
-    if cost.memory > memory.available:
-        return warning("memory", f"{text}; close other programs, or take fewer --workers")
-    return ok("memory", text)
+def _job_checks(load_job: Callable[[], JobFile]) -> Generator[Check, None, JobFile | None]:
+    """Yield a check for each fault of the job file; return the job, or None when there are faults."""
+    try:
+        job = load_job()
+    except JobFileError as error:
+        for fault in error.faults:
+            yield Check("failed", "job file", f"{error.file}: {fault}")
+        return None
+    except OptionsBtError as error:
+        yield Check("failed", "job file", str(error))
+        return None
+    size = f"{counted(len(Plan(job)), 'backtest')} of {counted(len(job.symbols), 'symbol')}"
+    yield Check("ok", "job file", f"{job.name}: {size}, {job.period.start} to {job.period.end}")
+    return job
+
+
+def run_folder_check(plan: Plan, runs: Path, fingerprints: Mapping[str, str]) -> Check:
+    """Check that the run folder is writable and holds no other run; data without a fingerprint counts as unchanged."""
+    folder = RunFolder(runs / plan.job.name)
+    found = writable("runs", folder.path)
+    if found.state == "failed":
+        return found
+    if folder.in_use():
+        return Check("failed", "runs", f"{folder.path} is in use by another options-bt; wait for it or stop it")
+    if not folder.exists():
+        return Check("ok", "runs", f"{folder.path} is free")
+    try:
+        old = folder.info()
+    except RunFolderError as error:
+        return Check("failed", "runs", f"{error}; use --fresh to start over, or choose another --name")
+    changed = differences(old, run_info(plan.job, old.source, old.source_version, fingerprints))
+    if changed:
+        advice = "use --fresh to start over (the old run is set aside), or --name NAME to keep both"
+        return Check("failed", "runs", f"{folder.path} holds a run that differs in {', '.join(changed)}; {advice}")
+    state = "finished: its results will be printed" if folder.results.is_file() else "unfinished: it will resume"
+    return Check("ok", "runs", f"{folder.path} holds this run, {state}")
+
+
+def engine_check() -> Check:
+    """Load the engine, compiled now if it is not yet, and check that this works."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+        return Check("warning", "engine", "runs as plain Python, hundreds of times slower; unset NUMBA_DISABLE_JIT")
+    try:
+        with warnings_logged_by("options_bt.engine") as log:
+            from options_bt.engine.compiling import warm_up
+
+            warm_up()
+    except Exception as error:  # whatever the compiler raises, no run can begin
+        reason = f"{type(error).__name__}: {error}"
+        advice = "reinstall numba and llvmlite, or set NUMBA_CACHE_DIR to a writable folder"
+        return Check("failed", "engine", f"cannot be compiled: {reason}; {advice}")
+    if log.buffer:
+        return Check("warning", "engine", f"compiled; {log.buffer[0].getMessage()}")
+    return Check("ok", "engine", "compiled")
+
+
+def memory_check(cost: Estimate, free: int, total: int) -> Check:
+    """Check the estimated memory against the bytes that are free and that the machine has."""
+    text = f"about {cost.memory / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free"
+    if cost.memory > total:
+        advice = "use fewer --workers, or fewer symbols per run"
+        return Check("failed", "memory", f"{text} of {total / 1e6:,.0f} MB; {advice}")
+    if cost.memory > free:
+        return Check("warning", "memory", f"{text}; close other programs, or use fewer --workers")
+    return Check("ok", "memory", text)
 
 
 def workers_check(cost: Estimate, cores: int) -> Check:
     """Check the number of workers against the cores."""
-    text = f"{cost.workers} of {cores} cores" if cost.workers > 1 else "1, in the calling process"
     if cost.workers > cores:
-        return warning("workers", f"{cost.workers}, but there are {cores} cores; --workers {cores} is as fast")
-    return ok("workers", text)
+        text = f"{cost.workers}, but this machine has {counted(cores, 'core')}; --workers {cores} is as fast"
+        return Check("warning", "workers", text)
+    return Check("ok", "workers", f"{cost.workers} of {cores} cores" if cost.workers > 1 else "1, in this process")

@@ -1,9 +1,10 @@
-"""The run folder: where everything of a run lies, who owns it, and which plan it is of."""
+"""The run folder: the paths in it, the process that owns it, and the job that it belongs to."""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from options_bt.storage import storage_errors, write_atomically
 
 _NOT_OF_THE_RESULT = ("name", "quick", "objective", "run", "repeated")
 _CLAIM_SECONDS = 0.2
-"""Longer than any look of `in_use`, which would else refuse a run that begins in the same instant."""
+"""Longer than `in_use` holds the lock, so that a run that starts in the same instant is not refused."""
 _PACKAGES = ("options-bt", "numpy", "polars", "pyarrow", "numba")
 
 
@@ -103,7 +104,11 @@ class RunFolder:
         self.ledger = path / "ledger.sqlite"
         self.results = path / "results.parquet"
         self.log = path / "log.jsonl"
-        self._lock = FileLock(path / ".lock", timeout=_CLAIM_SECONDS)
+        # Both lie beside the folder, so that it stays locked while it is renamed.
+        named = path.resolve() if path.name in ("", "..") else path
+        self.lock_file = named.parent / f".{named.name}.lock"
+        self._owner_file = named.parent / f".{named.name}.owner"
+        self._lock = FileLock(self.lock_file, timeout=_CLAIM_SECONDS)
 
     def part(self, table: Table, number: int) -> Path:
         """Return where the trades or the equity of a batch lie."""
@@ -136,7 +141,7 @@ class RunFolder:
         write_atomically(self.info_file, msgspec.json.format(msgspec.json.encode(info)))
 
     def claim(self) -> None:
-        """Take the folder for this process, until `release` or its end.
+        """Claim the folder for this process, until `release` or the end of the process.
 
         Raises
         ------
@@ -148,40 +153,43 @@ class RunFolder:
             try:
                 self._lock.acquire()
             except Timeout:
-                raise RunFolderError(f"{self.path} is in use by {self._holder()}; wait for it or stop it") from None
+                raise RunFolderError(f"{self.path} is in use by {self._owner()}; wait for it or stop it") from None
             since = datetime.now().astimezone().isoformat(" ", "seconds")
-            (self.path / ".owner").write_text(f"process {os.getpid()} on {platform.node()} since {since}")
+            self._owner_file.write_text(f"process {os.getpid()} on {platform.node()} since {since}")
 
-    def _disown(self) -> None:
-        with suppress(OSError):  # it is only there for the second who wants the folder
-            (self.path / ".owner").unlink(missing_ok=True)
-
-    def _holder(self) -> str:
+    def _owner(self) -> str:
         try:
-            return f"another options-bt ({(self.path / '.owner').read_text()})"
+            return f"another options-bt ({self._owner_file.read_text()})"
         except OSError:
             return "another options-bt"
 
     def in_use(self) -> bool:
-        """Return whether another process has the folder, without a trace; False where the system has no `fcntl`."""
+        """Return whether another process has the folder; needs no permission to write and leaves no trace."""
+        if not self.lock_file.exists():
+            return False
         try:
-            import fcntl
+            if sys.platform == "win32":
+                with FileLock(self.lock_file, timeout=0):
+                    pass
+            else:
+                import fcntl
 
-            with (self.path / ".lock").open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+                with self.lock_file.open() as file:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (BlockingIOError, Timeout):
             return True
-        except (ImportError, OSError):
+        except OSError:
             return False
         return False
 
     def release(self) -> None:
-        """Return the folder back."""
-        self._disown()
+        """Let other processes have the folder."""
+        with suppress(OSError):  # it only tells the next process whom to wait for
+            self._owner_file.unlink(missing_ok=True)
         self._lock.release()
 
     def set_aside(self) -> Path:
-        """Rename the folder with the time of its run, so that its name is free; return its new path."""
+        """Rename the folder, adding the time at which its run began, and return the new path; a claim stays."""
         try:
             begun = self.info().created
         except RunFolderError:  # of another version, or damaged
@@ -189,7 +197,6 @@ class RunFolder:
         name = f"{self.path.name}.{begun:%Y-%m-%dT%H-%M-%S}"
         names = (name if number == 1 else f"{name}.{number}" for number in count(1))
         aside = next(path for path in map(self.path.with_name, names) if not path.exists())
-        self._disown()
         with storage_errors(self.path):
             self.path.rename(aside)
         return aside

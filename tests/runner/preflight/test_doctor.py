@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -20,8 +21,8 @@ from options_bt.job.load import load_job
 from options_bt.job.schema import JobFile
 from options_bt.runner.preflight import data_checks
 from options_bt.runner.preflight import doctor as doctor_module
-from options_bt.runner.preflight.checks import Check
-from options_bt.runner.preflight.doctor import doctor, memory_check, report, workers_check
+from options_bt.runner.preflight.checks import Check, verdict
+from options_bt.runner.preflight.doctor import doctor, memory_check, workers_check
 from options_bt.runner.preflight.estimate import Estimate
 from options_bt.runner.run import pull_job
 from options_bt.runner.run_folder.folder import RunFolder
@@ -48,7 +49,7 @@ def checked(tmp_path: Path, job: JobFile | None = None, **entries: Any) -> list[
     """Check a job, and that no check leaves anything behind."""
     before = contents(tmp_path), set(tmp_path.rglob("*"))
     given = job or job_of(**entries)
-    checks = doctor(lambda: given, runs=tmp_path / "runs", cache=tmp_path / "cache")
+    checks = list(doctor(lambda: given, runs=tmp_path / "runs", cache=tmp_path / "cache"))
     assert (contents(tmp_path), set(tmp_path.rglob("*"))) == before
     return checks
 
@@ -56,6 +57,10 @@ def checked(tmp_path: Path, job: JobFile | None = None, **entries: Any) -> list[
 def of(checks: list[Check], name: str) -> Check:
     (found,) = (check for check in checks if check.name == name)
     return found
+
+
+def text_of(checks: list[Check]) -> str:
+    return "\n".join(map(str, checks))
 
 
 def faults(checks: list[Check]) -> dict[str, str]:
@@ -85,8 +90,10 @@ def test_nothing_is_wrong_with_a_job_of_the_demo(tmp_path: Path) -> None:
     ]
     assert {check.state for check in checks} == {"ok"}
     assert of(checks, "SPY").text == "quotes, 502 closes in the period, 0 splits"
-    assert of(checks, "cache").text.startswith(f"{tmp_path}/cache/demo will be made; 4 symbol-years to be pulled")
-    assert report(checks).splitlines()[-1] == "none failed, 0 warnings: a run can begin"
+    assert of(checks, "cache").text.startswith(
+        f"{tmp_path}/cache/demo will be created: 0 of 4 symbol-years are cached (0 quotes), 4 to pull, about 8 MB"
+    )
+    assert verdict(checks) == "0 failed, 0 warnings: ready to run"
 
 
 def test_every_fault_of_a_job_file_is_a_check_and_the_folders_are_checked_still(tmp_path: Path) -> None:
@@ -100,8 +107,8 @@ def test_every_fault_of_a_job_file_is_a_check_and_the_folders_are_checked_still(
         "source, columns, quick, strategy, grid, params, windows, objective, run"
     )
     assert sum(line.startswith("failed   job file") for line in lines) == 4
-    assert f"ok       cache     {tmp_path}/c will be made" in lines
-    assert f"ok       runs      {tmp_path}/r will be made" in lines
+    assert f"ok       cache     {tmp_path}/c will be created" in lines
+    assert f"ok       runs      {tmp_path}/r will be created" in lines
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -139,13 +146,15 @@ def test_each_unknown_symbol_fails_with_the_nearest(tmp_path: Path) -> None:
     found = faults(checked(tmp_path, symbols=["SPYY", "ZXJWV", "SPY"]))
     assert set(found) == {"SPYY", "ZXJWV"}
     assert found["SPYY"].startswith("no quotes (did you mean 'SPY'")
-    assert found["ZXJWV"] == "no quotes; correct `symbols`: the source has 510"
+    assert found["ZXJWV"] == "no quotes; fix `symbols` (the source has 510)"
 
 
 def test_a_period_partly_outside_is_a_warning_with_the_covered_part(tmp_path: Path) -> None:
     check = of(checked(tmp_path, period={"start": "2018-03-01", "end": "2020-12-31"}), "period")
     assert check.state == "warning"
-    assert check.text.endswith("has quotes from 2019-01-01 to 2024-12-31; only 2019-01-01 to 2020-12-31 is backtested")
+    assert check.text.endswith(
+        "has quotes from 2019-01-01 to 2024-12-31; only 2019-01-01 to 2020-12-31 will be backtested"
+    )
 
 
 @pytest.mark.parametrize("years", [(2010, 2012), (2025, 2026)], ids=["before", "after"])
@@ -153,7 +162,9 @@ def test_a_period_wholly_outside_fails(tmp_path: Path, years: tuple[int, int]) -
     period = {"start": f"{years[0]}-01-01", "end": f"{years[1]}-12-31"}
     found = faults(checked(tmp_path, period=period))
     assert set(found) == {"period"}
-    assert found["period"].endswith("the source has quotes from 2019-01-01 to 2024-12-31; set `period` within them")
+    assert found["period"].endswith(
+        "the source has quotes from 2019-01-01 to 2024-12-31; set `period` within these days"
+    )
 
 
 def test_files_without_closes_and_splits(tmp_path: Path) -> None:
@@ -215,12 +226,12 @@ def test_files_that_lack_something_fail_and_the_rest_is_checked(tmp_path: Path) 
     assert [check.name for check in checks if check.state == "ok"] == [
         *("job file", "cache", "runs", "engine", "memory", "workers")
     ]
-    assert warnings(checks) == ["symbols: period, symbols, closes and splits need a source that answers; not checked"]
+    assert warnings(checks) == ["symbols: not checked without a source: period, symbols, closes and splits"]
 
 
 def test_files_without_a_date_fail(tmp_path: Path) -> None:
     source = files(tmp_path / "data", option_chain=CHAIN | {"date": [None, None]})
-    assert "the source has no quote with a date" in faults(checked(tmp_path, source=source))["period"]
+    assert "the source has no dated quotes" in faults(checked(tmp_path, source=source))["period"]
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -246,8 +257,8 @@ def test_a_server_that_has_all_but_splits(server: Server, tmp_path: Path, caplog
     assert warnings(checks) == [
         f"source: 127.0.0.1:{server.port}: database 'stocks' has no table 'split'; it has: ohlcv. "
         "Without split no position can be followed across a split",
-        "period: 2023-01-03 to 2023-06-01 is partly without quotes: the source has quotes from 2023-01-03 to "
-        "2023-01-03; only 2023-01-03 to 2023-01-03 is backtested",
+        "period: 2023-01-03 to 2023-06-01 is only partly covered: the source has quotes from 2023-01-03 to "
+        "2023-01-03; only 2023-01-03 to 2023-01-03 will be backtested",
     ]
     assert of(checks, "SPY").text == "quotes, 1 close in the period, 0 splits"
     assert "no splits" not in caplog.text
@@ -290,7 +301,7 @@ def test_what_a_server_lacks(server: Server, tmp_path: Path, user: str, query: s
     checks = checked(tmp_path, source=f"mysql://{user}@127.0.0.1:{server.port}{query}")
     assert text in faults(checks)["source"]
     assert set(faults(checks)) == {"source"}
-    assert "s3c" not in report(checks)
+    assert "s3c" not in text_of(checks)
 
 
 def test_no_server(tmp_path: Path) -> None:
@@ -298,7 +309,7 @@ def test_no_server(tmp_path: Path) -> None:
     checks = checked(tmp_path, source=f"mysql://me:s3cret@127.0.0.1:{port}")
     assert set(faults(checks)) == {"source"}
     assert f"no server answers; start one with `dolt sql-server --port {port}`" in faults(checks)["source"]
-    assert "s3cret" not in report(checks)
+    assert "s3cret" not in text_of(checks)
 
 
 # --- the folders ----------------------------------------------------------------------------------
@@ -317,8 +328,9 @@ def read_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 def test_folders_that_cannot_be_written_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read_only(monkeypatch, tmp_path)
+    advice = "change its permissions, or choose another folder with"
     assert faults(checked(tmp_path)) == {
-        name: f"{tmp_path} cannot be written; change its permissions, or name another with --{name} or {variable}"
+        name: f"{tmp_path} is not writable; {advice} --{name} or {variable}"
         for name, variable in (("cache", "OPTIONS_BT_CACHE"), ("runs", "OPTIONS_BT_RUNS"))
     }
 
@@ -328,7 +340,7 @@ def test_files_in_the_place_of_folders_fail(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     found = faults(checked(tmp_path))
     assert set(found) == {"cache", "runs"}
-    assert found["runs"].startswith(f"{tmp_path}/runs is a file, and a folder is needed there")
+    assert found["runs"].startswith(f"{tmp_path}/runs is a file, not a folder; move it")
 
 
 def test_a_whole_cache_that_cannot_be_written_is_a_warning(
@@ -336,11 +348,11 @@ def test_a_whole_cache_that_cannot_be_written_is_a_warning(
 ) -> None:
     job = load_job(small_run.jobfile, quick=True)
     read_only(monkeypatch, small_run.cache)
-    checks = doctor(lambda: job, runs=tmp_path, cache=small_run.cache)
+    checks = list(doctor(lambda: job, runs=tmp_path, cache=small_run.cache))
     assert faults(checks) == {}
-    assert "nothing has to be pulled" in of(checks, "cache").text
+    assert "all data is cached, but a market may have to be built" in of(checks, "cache").text
     more = structs.replace(job, symbols=("SPY", "MSFT"))
-    assert set(faults(doctor(lambda: more, runs=tmp_path, cache=small_run.cache))) == {"cache"}
+    assert set(faults(list(doctor(lambda: more, runs=tmp_path, cache=small_run.cache)))) == {"cache"}
 
 
 def test_a_disk_without_room_for_the_pull_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,13 +361,13 @@ def test_a_disk_without_room_for_the_pull_fails(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(data_checks, "disk_usage", lambda path: Usage(5_000_000))
     text = faults(checked(tmp_path))["cache"]
-    assert "4 symbol-years to be pulled, about 8 MB, but only 5 MB free" in text
+    assert "4 to pull, about 8 MB, 5 MB free; free some space" in text
 
 
 def run_check(small_run: SmallRun, runs: Path, **overrides: Any) -> Check:
     job = structs.replace(load_job(small_run.jobfile, quick=True), **overrides)
     before = contents(runs)
-    checks = doctor(lambda: job, runs=runs, cache=small_run.cache)
+    checks = list(doctor(lambda: job, runs=runs, cache=small_run.cache))
     assert contents(runs) == before
     return of(checks, "runs")
 
@@ -364,7 +376,7 @@ def test_the_run_folder_of_the_same_job(small_run: SmallRun, tmp_path: Path) -> 
     path = small_run.copy(tmp_path)
     assert str(run_check(small_run, tmp_path)).endswith("holds this run, finished: its results will be printed")
     (path / "results.parquet").unlink()
-    assert str(run_check(small_run, tmp_path)).endswith("holds this run, unfinished: it will go on")
+    assert str(run_check(small_run, tmp_path)).endswith("holds this run, unfinished: it will resume")
     assert run_check(small_run, tmp_path, name="other").text == f"{tmp_path}/other is free"
 
 
@@ -372,7 +384,7 @@ def test_the_run_folder_of_another_job_or_of_other_data_fails(small_run: SmallRu
     path = small_run.copy(tmp_path)
     check = run_check(small_run, tmp_path, symbols=("SPY",), grid=())
     assert check.state == "failed"
-    assert check.text.startswith(f"{path} holds a run that differs in symbols, grid; begin anew with --fresh")
+    assert check.text.startswith(f"{path} holds a run that differs in symbols, grid; use --fresh to start over")
     folder = RunFolder(path)
     old = folder.info()
     folder.create(structs.replace(old, fingerprints=old.fingerprints | {"NVDA": "other"}))
@@ -382,7 +394,7 @@ def test_the_run_folder_of_another_job_or_of_other_data_fails(small_run: SmallRu
 def test_a_run_folder_that_cannot_be_read_fails(small_run: SmallRun, tmp_path: Path) -> None:
     (small_run.copy(tmp_path) / "run.json").write_text("{")
     check = run_check(small_run, tmp_path)
-    assert (check.state, "begin anew with --fresh" in check.text) == ("failed", True)
+    assert (check.state, "use --fresh to start over" in check.text) == ("failed", True)
 
 
 def test_a_run_folder_in_use_fails(small_run: SmallRun, tmp_path: Path) -> None:
@@ -407,35 +419,57 @@ def test_the_run_folder_is_checked_where_the_source_is_away(tmp_path: Path) -> N
 # --- the machine ----------------------------------------------------------------------------------
 
 
-def test_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def engine_with(monkeypatch: pytest.MonkeyPatch, warm_up: Callable[[], None]) -> Check:
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
-    monkeypatch.setattr("options_bt.engine.compiling.is_compiled", lambda: False)
-    assert "will be compiled by the first run" in doctor_module.engine_check().text
-    monkeypatch.setattr("options_bt.engine.compiling.is_compiled", lambda: True)
-    assert doctor_module.engine_check() == Check("ok", "engine", "is compiled")
+    monkeypatch.setattr("options_bt.engine.compiling.warm_up", warm_up)
+    return doctor_module.engine_check()
+
+
+def test_the_engine_is_compiled_or_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    assert doctor_module.engine_check() == Check("ok", "engine", "compiled")
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     assert doctor_module.engine_check().state == "warning"
 
 
-def test_memory_and_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Memory(NamedTuple):
-        total: int = 4_000_000_000
-        available: int = 1_000_000_000
+def test_an_engine_that_cannot_be_compiled_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing() -> None:
+        raise RuntimeError("no locator available")
 
-    monkeypatch.setattr(doctor_module, "virtual_memory", Memory)
+    check = engine_with(monkeypatch, failing)
+    assert check.state == "failed"
+    assert check.text.startswith("cannot be compiled: RuntimeError: no locator available; reinstall numba")
+
+
+def test_an_engine_that_cannot_be_cached_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warning() -> None:
+        logging.getLogger("options_bt.engine.native").warning("The compiled engine could not be kept in %s", "x")
+
+    assert engine_with(monkeypatch, warning) == Check(
+        "warning", "engine", "compiled; The compiled engine could not be kept in x"
+    )
+    assert capsys.readouterr() == ("", "")
+
+
+def test_memory_and_workers() -> None:
     needs = (500_000_000, 2_000_000_000, 8_000_000_000)
-    assert [memory_check(Estimate(1.0, 1, need)).state for need in needs] == ["ok", "warning", "failed"]
+    checks = [memory_check(Estimate(1.0, 1, need), free=1_000_000_000, total=4_000_000_000) for need in needs]
+    assert [check.state for check in checks] == ["ok", "warning", "failed"]
     assert [workers_check(Estimate(1.0, count, 1), 4).state for count in (1, 4, 5)] == ["ok", "ok", "warning"]
 
 
 def test_a_line_holds_one_check() -> None:
     assert str(Check("failed", "source", "two\n  lines")) == "failed   source    two lines"
-    assert report([Check("failed", "a", "b"), Check("warning", "a", "b")]).splitlines()[-1] == (
-        "1 failed, 1 warning: mend what failed, then ask again"
+    assert verdict([Check("failed", "a", "b"), Check("warning", "a", "b")]) == (
+        "1 failed, 1 warning: fix the failed checks and rerun doctor"
     )
 
 
 def test_one_day_of_overlap_is_covered() -> None:
     job = job_of(period={"start": "2023-01-01", "end": "2023-01-05"})
     extent = date(2023, 1, 5), date(2024, 1, 1)
-    assert data_checks.period_check(job.period, extent).text.endswith("only 2023-01-05 to 2023-01-05 is backtested")
+    assert data_checks.period_check(job.period, extent).text.endswith(
+        "only 2023-01-05 to 2023-01-05 will be backtested"
+    )

@@ -30,13 +30,13 @@ def line(lines: list[str], title: str) -> str:
 def test_the_whole_preview_of_a_small_job(small_run: SmallRun, tmp_path: Path) -> None:
     plan = Plan(load_job(small_run.jobfile, quick=True))
     assert re.sub(r"\([^)]*rough[^)]*\)", "(rough)", preview(plan, tmp_path, 1, 3)) == (
-        "small-quick: 4 backtests of 2023-01-01 to 2024-12-31\n"
+        "small-quick: 4 backtests from 2023-01-01 to 2024-12-31\n"
         "  source    demo: simulated market (sparse, seed 1)\n"
         "  symbols   2 symbols x 2 backtests: SPY, NVDA\n"
         "  spans     1 span x 2 combinations\n"
         "            full: 2023-01-01 to 2024-12-31\n"
         "  axis      delta: 0.15, 0.25\n"
-        "  data      2021 to 2024; 0 of 8 symbol-years are cached (0 quotes), 8 would be pulled\n"
+        "  data      2021 to 2024; 0 of 8 symbol-years are cached (0 quotes), 8 to pull\n"
         "  estimate  1 s with 1 worker, 161 MB of memory (rough)\n"
         "first 3:\n"
         "     0  SPY 2023-01-01..2024-12-31 put_credit_spread delta=0.15\n"
@@ -57,7 +57,7 @@ def test_every_window_is_listed_with_its_days(tmp_path: Path) -> None:
         period={"start": "2019-01-01", "end": "2024-12-31"},
         windows={"train": "2y", "test": "1y", "count": 2},
     )
-    assert lines[0] == "two: 8 backtests of 2019-01-01 to 2024-12-31"
+    assert lines[0] == "two: 8 backtests from 2019-01-01 to 2024-12-31"
     assert line(lines, "symbols") == "1 symbol x 8 backtests: SPY"
     at = lines.index("  spans     4 spans x 2 combinations")
     assert [text.strip() for text in lines[at + 1 : at + 5]] == [
@@ -87,7 +87,7 @@ def test_cached_data_is_counted_and_not_to_be_pulled(small_run: SmallRun) -> Non
 def test_only_the_symbols_and_years_that_lack_would_be_pulled(small_run: SmallRun) -> None:
     lines = shown(small_run.cache, symbols=["SPY", "MSFT"])
     assert re.fullmatch(
-        r"2021 to 2024; 4 of 8 symbol-years are cached \(\d\d,\d{3} quotes\), 4 would be pulled", line(lines, "data")
+        r"2021 to 2024; 4 of 8 symbol-years are cached \(\d\d,\d{3} quotes\), 4 to pull", line(lines, "data")
     )
 
 
@@ -103,7 +103,7 @@ def test_the_cached_quotes_of_a_symbol_that_lacks_a_year_are_counted(tmp_path: P
     assert manifest is not None
     quotes = sum(file.rows for file in manifest.years.values())
     assert line(shown(tmp_path, period={"start": "2021-01-01", "end": "2022-06-30"}), "data") == (
-        f"2019 to 2022; 3 of 4 symbol-years are cached ({quotes:,} quotes), 1 would be pulled"
+        f"2019 to 2022; 3 of 4 symbol-years are cached ({quotes:,} quotes), 1 to pull"
     )
 
 
@@ -135,14 +135,14 @@ def test_long_lists_are_shortened(tmp_path: Path) -> None:
 
 def test_a_job_without_axes_has_one_combination(tmp_path: Path) -> None:
     lines = shown(tmp_path, grid={})
-    assert lines[0].startswith("two: 1 backtest of ")
+    assert lines[0].startswith("two: 1 backtest from ")
     assert line(lines, "spans") == "1 span x 1 combination"
     assert lines[-1] == "     0  SPY 2023-01-01..2024-12-31 put_credit_spread"
 
 
 def test_equal_values_that_were_taken_out_are_told(tmp_path: Path) -> None:
     lines = shown(tmp_path, symbols=["SPY", "SPY"], grid={"delta": [0.2, 0.20, 0.3]})
-    assert line(lines, "repeated") == "2 equal values were taken out"
+    assert line(lines, "repeated") == "2 duplicate values were dropped"
     assert not any("repeated" in text for text in shown(tmp_path))
 
 
@@ -163,7 +163,7 @@ def test_a_million_jobs_are_previewed_without_being_made(
     monkeypatch.setattr(estimate, "SECONDS_PER_JOB_YEAR", 0.0005)
     grid = {name: [n / 100 for n in range(1, 101)] for name in ("delta", "profit_target", "slippage")}
     lines = shown(tmp_path, first=2, grid=grid, period={"start": "2019-01-01", "end": f"{2018 + years}-12-31"})
-    assert lines[0].startswith("two: 1,000,000 backtests of ")
+    assert lines[0].startswith("two: 1,000,000 backtests from ")
     assert line(lines, "estimate").startswith(expected)
     assert len(made) == 2
 

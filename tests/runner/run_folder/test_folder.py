@@ -176,8 +176,8 @@ def test_a_folder_has_one_owner_until_it_is_released(tmp_path: Path) -> None:
 
 
 def test_who_looks_whether_a_folder_is_in_use_keeps_nobody_from_it(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    look = (tmp_path / ".lock").open("w")
+    folder = RunFolder(tmp_path / "two")
+    look = folder.lock_file.open("w")
     fcntl.flock(look, fcntl.LOCK_SH)
     threading.Timer(0.02, look.close).start()
     folder.claim()
@@ -203,6 +203,29 @@ def test_a_run_that_is_set_aside_is_kept_whole_under_the_time_of_its_beginning(
     assert RunFolder(aside).info() == info
 
 
+def test_a_folder_that_is_set_aside_stays_claimed_under_its_name_and_is_free_under_the_new_one(
+    small_run: SmallRun, tmp_path: Path
+) -> None:
+    folder = RunFolder(small_run.copy(tmp_path))
+    folder.claim()
+    aside = RunFolder(folder.set_aside())
+    assert (RunFolder(folder.path).in_use(), aside.in_use()) == (True, False)
+    with pytest.raises(RunFolderError, match=rf"is in use by another options-bt \(process {os.getpid()} on "):
+        RunFolder(folder.path).claim()
+    folder.release()
+    assert not RunFolder(folder.path).in_use()
+
+
+def test_a_folder_is_in_use_however_its_path_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path / "two")
+    folder.claim()
+    (folder.path / "trades").mkdir()
+    for current, path in ((tmp_path, "two"), (folder.path, "."), (folder.path / "trades", "..")):
+        monkeypatch.chdir(current)
+        assert RunFolder(Path(path)).in_use()
+    folder.release()
+
+
 def test_runs_of_the_same_second_are_set_aside_side_by_side(tmp_path: Path) -> None:
     for _ in range(3):
         folder = RunFolder(tmp_path / "two")
@@ -216,4 +239,4 @@ def test_fresh_sets_aside_a_run_whose_run_json_cannot_be_read(small_run: SmallRu
     (tmp_path / "two/run.json").write_text('{"of": "another version"}')
     summary = run_job(job_of(), runs=tmp_path, cache=small_run.cache, workers=1, fresh=True, shown=False)
     assert summary.done == 2
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("two*"))) == 2
