@@ -26,20 +26,20 @@ import polars as pl
 
 from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import pull
-from options_bt.data.sources.mysql.access import Days, Table, looked_up, on
-from options_bt.data.sources.mysql.address import parsed
+from options_bt.data.sources.mysql.access import DateRange, Table, date_condition, rows_on
+from options_bt.data.sources.mysql.address import parse_address
 from options_bt.data.sources.mysql.dolt import DoltSource
 from options_bt.data.sources.mysql.server import Server
-from options_bt.data.sources.tables import CHAIN, CHAIN_GREEKS, Schema
+from options_bt.data.sources.schemas import CHAIN, CHAIN_GREEKS, Schema
 
 TABLE = Path(__file__).with_name("dolt.md")
 PORT = 33098
 YEARS = range(2019, 2025)
-DAYS = [day for day in Days(date(2019, 1, 1), date(2024, 12, 29)).each() if day.weekday() in (0, 2, 4)]
+DAYS = [day for day in DateRange(date(2019, 1, 1), date(2024, 12, 29)).dates() if day.weekday() in (0, 2, 4)]
 BIG = [f"B{number:03}" for number in range(40)]
 SMALL = [f"S{number:03}" for number in range(560)]
 FOUR = [*BIG[:3], SMALL[100]]
-MONTH, YEAR = Days(date(2021, 3, 1), date(2021, 3, 31)), Days(date(2021, 1, 1), date(2021, 12, 31))
+MONTH, YEAR = DateRange(date(2021, 3, 1), date(2021, 3, 31)), DateRange(date(2021, 1, 1), date(2021, 12, 31))
 CHAIN_SQL = """CREATE TABLE option_chain (date date NOT NULL, act_symbol varchar(64) NOT NULL, expiration date NOT NULL,
     strike decimal(7,2) NOT NULL, call_put varchar(64) NOT NULL, bid decimal(7,2), ask decimal(7,2), vol decimal(5,4),
     delta decimal(5,4), gamma decimal(5,4), theta decimal(5,4), vega decimal(5,4), rho decimal(5,4),
@@ -136,17 +136,17 @@ def access_paths(url: str) -> tuple[list[Row], list[Row]]:
     all_columns: Schema = {"act_symbol": pl.String, **table.schema}
 
     def where(condition: str, *parameters: str, server: Server | None = None) -> int:
-        server = server or Server(parsed(url))
+        server = server or Server(parse_address(url))
         return server.frame(table.database, table.name, all_columns, condition, *parameters).height
 
-    def lookups(symbols: Sequence[str], days: Days) -> int:
-        server = Server(parsed(url))
-        return sum(looked_up(server, table, symbol, days.each()).height for symbol in symbols)
+    def lookups(symbols: Sequence[str], days: DateRange) -> int:
+        server = Server(parse_address(url))
+        return sum(rows_on(server, table, symbol, days.dates()).height for symbol in symbols)
 
-    def union(symbols: Sequence[str], days: Days) -> int:
+    def union(symbols: Sequence[str], days: DateRange) -> int:
         select = "SELECT * FROM option_chain WHERE date = '{}' AND act_symbol = '{}'"
-        server = Server(parsed(url))
-        sql = [" UNION ALL ".join(select.format(day, symbol) for day in days.each()) for symbol in symbols]
+        server = Server(parse_address(url))
+        sql = [" UNION ALL ".join(select.format(day, symbol) for day in days.dates()) for symbol in symbols]
         return sum(len(server.query(table.database, text)) for text in sql)
 
     def threads(count: int, tasks: Sequence[Callable[[], int]]) -> int:
@@ -158,21 +158,24 @@ def access_paths(url: str) -> tuple[list[Row], list[Row]]:
     few = [
         timed("range of dates and the symbols", lambda: where(f"{between} AND act_symbol IN ({listed})")),
         timed("union of a SELECT per day and symbol", lambda: union(FOUR, YEAR)),
-        timed("look-ups, all symbols in one query", lambda: where(f"{on(YEAR.each())} AND act_symbol IN ({listed})")),
+        timed(
+            "look-ups, all symbols in one query",
+            lambda: where(f"{date_condition(YEAR.dates())} AND act_symbol IN ({listed})"),
+        ),
         timed("look-ups, a query per symbol", lambda: lookups(FOUR, YEAR)),
         timed(
             "the same over two connections",
             lambda: threads(2, [lambda symbol=symbol: lookups([symbol], YEAR) for symbol in FOUR]),  # type: ignore[misc]  # a lambda's default has no type
         ),
     ]
-    halves = [Days(MONTH.first, date(2021, 3, 15)), Days(date(2021, 3, 16), MONTH.last)]
+    halves = [DateRange(MONTH.first, date(2021, 3, 15)), DateRange(date(2021, 3, 16), MONTH.last)]
     many = [
         timed("look-ups, a query per symbol", lambda: lookups([*BIG, *SMALL], MONTH)),
         timed("scan by range of dates", lambda: where(f"date BETWEEN '{MONTH.first}' AND '{MONTH.last}'")),
-        timed("scan by list of days", lambda: where(on(MONTH.each()))),
+        timed("scan by list of days", lambda: where(date_condition(MONTH.dates()))),
         timed(
             "the same over two connections",
-            lambda: threads(2, [lambda half=half: where(on(half.each())) for half in halves]),  # type: ignore[misc]  # likewise
+            lambda: threads(2, [lambda half=half: where(date_condition(half.dates())) for half in halves]),  # type: ignore[misc]  # likewise
         ),
     ]
     return few, many
@@ -194,11 +197,13 @@ def growth(url: str) -> list[Row]:
 
 def transfers(url: str, folder: Path) -> list[Row]:
     """Measure three readers of the same rows: a month of all symbols, or a third of it."""
-    sql = f"SELECT * FROM option_chain WHERE {on(MONTH.each())}"
+    sql = f"SELECT * FROM option_chain WHERE {date_condition(MONTH.dates())}"
 
     def ours() -> int:
         table = Table("options", "option_chain", {"act_symbol": pl.String, **CHAIN, **CHAIN_GREEKS})
-        frames = Server(parsed(url)).frames(table.database, table.name, table.schema, on(MONTH.each()))
+        frames = Server(parse_address(url)).frames(
+            table.database, table.name, table.schema, date_condition(MONTH.dates())
+        )
         return sum(frame.height for frame in frames)
 
     def csv() -> int:

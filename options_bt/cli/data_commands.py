@@ -35,7 +35,7 @@ def data_pull(job: JobFile, quiet: bool, cache: Path) -> None:
 def data_ls(cache: Path) -> None:
     """List what is cached: sources, symbols, years, quotes and bytes."""
     from options_bt.analysis.tables import text_table
-    from options_bt.data.listing import cached_data
+    from options_bt.data.inventory import cached_data
 
     click.echo(text_table(cached_data(cache)), nl=False)
 
@@ -44,7 +44,7 @@ def data_ls(cache: Path) -> None:
 @CACHE
 def data_verify(cache: Path) -> None:
     """Check every cached file against its checksum; name the damaged, which the next pull brings again."""
-    from options_bt.data.listing import verified
+    from options_bt.data.inventory import verified
 
     files, markets, damaged = verified(cache)
     for path, fault in damaged:

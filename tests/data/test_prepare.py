@@ -139,7 +139,7 @@ def test_rows_without_a_date_are_counted_and_not_lost(cache: Cache) -> None:
 
 
 def test_without_a_pull_there_is_nothing_to_prepare(cache: Cache) -> None:
-    with pytest.raises(SourceError, match="X: nothing is cached; run `options-bt data pull` first"):
+    with pytest.raises(SourceError, match="X: not cached; run `options-bt data pull` first"):
         prepared(cache, "X", [2020])
 
 
@@ -154,7 +154,7 @@ def test_a_damaged_file_is_named_and_the_next_pull_brings_it_again(cache: Cache,
     with pytest.raises(DamagedCacheError) as caught:
         prepared(cache, "X", [2020, 2021])
     assert str(caught.value) == (
-        f"damaged cache: {path} has another checksum than when it was written; run again to pull it anew"
+        f"damaged cache: {path} does not match its checksum; rerun the command to pull it again"
     )
     assert caught.value.exit_code == 2
     brought(source, cache, 2020, 2021)

@@ -71,8 +71,8 @@ def test_what_was_pulled_is_what_the_source_gave_sorted(cache: Cache) -> None:
     chain = cache.chain(manifest, [2020, 2021])
     assert chain.schema == CHAIN_SCHEMA
     assert chain.equals(source.rows.sort("date", "expiration", "right", "strike", maintain_order=True))
-    assert cache.closes("X").equals(source.closes("X"))
-    assert cache.splits("X").equals(source.splits("X"))
+    assert cache.tables(manifest)["closes"].equals(source.closes("X"))
+    assert cache.tables(manifest)["splits"].equals(source.splits("X"))
     assert cache.manifest("X") == manifest
     assert (manifest.symbol, manifest.label, manifest.version) == ("X", "a table", "1")
 
@@ -158,7 +158,7 @@ def test_the_fingerprint_does_not_tell_how_pulls_were_split(
     assert split.chain(bit_by_bit, years).equals(whole.chain(at_once, years))
 
 
-def test_a_fingerprint_tells_years_quotes_closes_splits_and_extras_apart(tmp_path: Path) -> None:
+def test_a_fingerprint_tells_years_quotes_closes_splits_and_optional_tables_apart(tmp_path: Path) -> None:
     changed = [quote(day(2020), date(2030, 1, 18), 100.0, "put", bid=0.99)]
     dividends = pl.DataFrame({"ex_date": [day(2020)], "amount": [0.5]})
     sources = [
@@ -166,7 +166,7 @@ def test_a_fingerprint_tells_years_quotes_closes_splits_and_extras_apart(tmp_pat
         source_of(2020, rows=changed),
         TableSource(rows_of(2020, 2021), CLOSES[:1], SPLITS),
         TableSource(rows_of(2020, 2021), CLOSES, []),
-        TableSource(rows_of(2020, 2021), CLOSES, SPLITS, extras={"dividends": dividends}),
+        TableSource(rows_of(2020, 2021), CLOSES, SPLITS, optional_tables={"dividends": dividends}),
     ]
     found = set()
     for number, source in enumerate(sources):
@@ -306,14 +306,14 @@ FILES = ["chain/X/2020.parquet", "chain/X/2021.parquet", "closes/X.parquet", "sp
 
 @pytest.mark.parametrize("how", ["gone", "cut", "one bit"])
 @pytest.mark.parametrize("file", FILES)
-def test_a_damaged_file_is_found_forgotten_and_pulled_again(cache: Cache, file: str, how: str) -> None:
+def test_a_damaged_file_is_found_deleted_and_pulled_again(cache: Cache, file: str, how: str) -> None:
     source = source_of(2020, 2021)
     manifest = pulled(cache, source, 2020, 2021)
     assert cache.damaged(manifest) == []
     damage(cache.folder / file, how)
-    what = "is missing" if how == "gone" else "has another checksum than when it was written"
+    what = "is missing" if how == "gone" else "does not match its checksum"
     assert cache.damaged(manifest) == [(file, what)]
-    cache.forget(manifest, [file])
+    cache.delete(manifest, [file])
     assert cache.missing_years("X", [2020, 2021], "1") != []
     again = pulled(cache, source, 2020, 2021)
     assert cache.damaged(again) == []

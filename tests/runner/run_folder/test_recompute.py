@@ -108,7 +108,7 @@ def test_without_its_data_it_is_said_how_to_get_them(bare: Run, tmp_path: Path) 
         assert text.startswith(
             "metrics does not keep these trades and equity, and they cannot be computed again: SPY: "
         )
-        assert f"nothing is cached in {tmp_path / 'empty'}; `options-bt data pull` with the job file brings it" in text
+        assert f"not cached in {tmp_path / 'empty'}; run `options-bt data pull` with the job file" in text
 
 
 def test_data_that_have_changed_are_refused(bare: Run, cache: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_data_that_have_changed_are_refused(bare: Run, cache: Path, tmp_path: Pa
     changed = Run(bare.path, copy)
     changed.info = bare.info
     with pytest.raises(
-        RunFolderError, match=r"SPY: the cached data are others: their fingerprint was 0123456789abcdef"
+        RunFolderError, match=r"SPY: the cached data differ: their fingerprint was 0123456789abcdef"
     ):
         changed.trades()
 

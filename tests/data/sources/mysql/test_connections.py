@@ -90,7 +90,7 @@ def test_a_certificate_that_is_not_of_the_authority(encrypting: Server, tmp_path
         ("ssl_mode=verify_ca", "ssl_mode=verify_ca needs ssl_ca=PATH"),
         ("ssl_mode=verify_ca&ssl_ca=/nowhere.pem", "ssl_ca: there is no file /nowhere.pem"),
         ("unix_socket=relative.sock", "unix_socket: got 'relative.sock', not the absolute path of a socket"),
-        ("sslmode=required", "there is no option 'sslmode' (did you mean 'ssl_mode'?); there are options, stocks"),
+        ("sslmode=required", "unknown option 'sslmode' (did you mean 'ssl_mode'?); the options are options, stocks"),
     ],
 )
 def test_options_that_are_wrong(query: str, what: str) -> None:

@@ -18,7 +18,7 @@ from options_bt.data.cache.cache import Cache
 from options_bt.data.cache.pulling import pull_symbol
 from options_bt.data.sources.factory import open_source
 from options_bt.data.sources.files import FilesSource
-from options_bt.data.sources.mysql import server as mysql_room
+from options_bt.data.sources.mysql import server as mysql_server
 from options_bt.data.sources.mysql.dolt import DoltSource
 from options_bt.data.sources.source import CHAIN_COLUMNS, GREEKS, Source, require_symbols
 from options_bt.errors import SourceError
@@ -292,7 +292,7 @@ def test_a_database_that_is_missing(server: Server) -> None:
 
 @pytest.mark.parametrize(("user", "password"), [("reader", "s3cretw%23rd"), ("nobody", QUOTED)])
 def test_a_user_or_password_that_is_wrong(server: Server, user: str, password: str) -> None:
-    assert f"127.0.0.1:{server.port}: the server refuses user '{user}'" in refusal(url(server, "", user, password))
+    assert f"127.0.0.1:{server.port}: the server rejects user '{user}'" in refusal(url(server, "", user, password))
 
 
 def test_the_password_may_come_from_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +313,7 @@ def test_the_password_may_come_from_the_option_file(
     (tmp_path / ".my.cnf").write_text(f"!includedir /etc\n[client]\nuser=other\npassword='{PASSWORD}'\nquick\n")
     assert DoltSource(text).extent() == (DAYS[0], DAYS[-1])
     (tmp_path / ".my.cnf").write_text(f"password={PASSWORD}\n")
-    with pytest.raises(SourceError, match=r"\.my\.cnf is not an option file") as raised:
+    with pytest.raises(SourceError, match=r"\.my\.cnf is not a MySQL option file") as raised:
         DoltSource(text)
     assert "s3cret" not in str(raised.value)
 
@@ -386,10 +386,12 @@ def test_a_connection_that_ends_during_a_query(server: Server, code: int, monkey
     def ended(self: object, size: int) -> None:
         raise mysql.connector.OperationalError(errno=code, msg=f"lost, {PASSWORD}")
 
-    monkeypatch.setattr(mysql_room, "_WAITS", (0.01, 0.01))
+    monkeypatch.setattr(mysql_server, "_WAITS", (0.01, 0.01))
     with server.connected() as connection:
         monkeypatch.setattr(type(connection.cursor(raw=True)), "fetchmany", ended)
-    with pytest.raises(SourceError, match="ended the connection; look into its log, then run again") as raised:
+    with pytest.raises(
+        SourceError, match="lost connection to the server; check its log, then rerun the command"
+    ) as raised:
         source.closes("A")
     assert "s3cret" not in str(raised.value)
     monkeypatch.undo()
@@ -401,7 +403,7 @@ def test_a_connection_that_drops_is_made_again_after_a_wait(
 ) -> None:
     source = DoltSource(url(server))
     whole = source.closes("A")
-    monkeypatch.setattr(mysql_room, "_WAITS", (0.01, 0.02, 0.03))
+    monkeypatch.setattr(mysql_server, "_WAITS", (0.01, 0.02, 0.03))
     with server.connected() as connection:
         cursor = type(connection.cursor(raw=True))
     original, calls = cursor.fetchmany, 0
