@@ -125,7 +125,7 @@ def test_a_key_that_stands_twice_is_named_with_its_second_place(
     file: Path, text: str, line: int, column: int, key: str
 ) -> None:
     message = refused(file, BASE + text)
-    assert f"line {line}, column {column}: not YAML: the key '{key}' stands twice" in message
+    assert f"line {line}, column {column}: not YAML: the key '{key}' occurs twice" in message
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_quick_keeps_what_it_does_not_name(file: Path) -> None:
 
 def test_quick_needs_its_section(file: Path) -> None:
     assert refused(file, BASE, quick=True) == (
-        f"{file}: --quick needs a section `quick`, as in: quick: {{start: 2023-01-01}}"
+        f"{file}: --quick needs a section `quick`, such as quick: {{start: 2023-01-01}}"
     )
 
 

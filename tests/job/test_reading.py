@@ -216,19 +216,19 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an embargo as long as the training": (
         {"windows": {"train": "2y", "test": "1y", "embargo": "24m"}},
-        'windows.embargo: got "24m", which leaves window 1 no day of training; allowed: less than train, which is 2y',
+        'windows.embargo: got "24m", which leaves window 1 without a day of training; allowed: less than train, which is 2y',
     ),
     "an embargo as long as the training of February": (
         {"windows": {"train": "1m", "test": "1m", "embargo": "28d"}},
-        'windows.embargo: got "28d", which leaves window 2 no day of training; allowed: less than train, which is 1m',
+        'windows.embargo: got "28d", which leaves window 2 without a day of training; allowed: less than train, which is 1m',
     ),
     "an embargo before all dates": (
         {"windows": {"train": "2y", "test": "1y", "embargo": "9999y"}},
-        'windows.embargo: got "9999y", which leaves window 1 no day of training; allowed: less than train, which is 2y',
+        'windows.embargo: got "9999y", which leaves window 1 without a day of training; allowed: less than train, which is 2y',
     ),
     "quick days backwards": (
         {"quick": {"start": "2025-01-01"}},
-        "quick: its days end before they start; allowed: days up to 2024-12-31",
+        "quick: its end is before its start; allowed: days up to 2024-12-31",
     ),
     "a quick ticker": ({"quick": {"symbols": [7]}}, "quick.symbols[0]: got 7; allowed: a ticker such as AAPL or BRK.B"),
     "keep": (

@@ -116,9 +116,7 @@ def test_data_that_have_changed_are_refused(bare: Run, cache: Path, tmp_path: Pa
     bare.info = structs.replace(bare.info, fingerprints={"SPY": "0123456789abcdef"})
     changed = Run(bare.path, copy)
     changed.info = bare.info
-    with pytest.raises(
-        RunFolderError, match=r"SPY: the cached data differ: their fingerprint was 0123456789abcdef"
-    ):
+    with pytest.raises(RunFolderError, match=r"SPY: the cached data differ: their fingerprint was 0123456789abcdef"):
         changed.trades()
 
 
