@@ -1,7 +1,7 @@
-"""Measures how the `mysql://` source reads a real Dolt server: `make bench-dolt FOLDER=/where/there/is/room`.
+"""Benchmark of the `mysql://` source against a real Dolt server: `make bench-dolt FOLDER=/a/folder/with/2/GB/free`.
 
-Makes a database of ten million quotes of 600 symbols on 938 days once in the folder (a quarter of an hour, 2 GB),
-serves it on loopback, and compares access paths, transfers and memory side by side. `dolt` must be on the PATH.
+Makes a database of ten million quotes of 600 symbols on 938 days once in the folder (15 minutes, 2 GB), serves it on
+loopback, and compares access paths, transfers and memory side by side. `dolt` must be on the PATH.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CHAIN_SQL = """CREATE TABLE option_chain (date date NOT NULL, act_symbol varchar
 
 
 def quotes(day: date, random: np.random.Generator) -> pl.DataFrame:
-    """Return a day: 80 quotes of each big symbol, 14 of each small one."""
+    """Return the quotes of a day: 80 for each big symbol, 14 for each small one."""
     friday = day + timedelta((4 - day.weekday()) % 7 + 7)
     keys = [
         (symbol, friday + timedelta(14 * expiration), 90.0 + strike, right)
@@ -69,7 +69,7 @@ def quotes(day: date, random: np.random.Generator) -> pl.DataFrame:
 
 
 def make_database(folder: Path) -> None:
-    """Write the quotes as CSV, import and commit them; nothing where that was done before."""
+    """Write the quotes as CSV, import and commit them, unless that was done before."""
     clone = folder / "options"
     if (clone / ".complete").exists():
         return
@@ -94,7 +94,7 @@ def make_database(folder: Path) -> None:
 
 
 def dolt(folder: Path, *arguments: str, cwd: Path | None = None) -> bytes:
-    """Run dolt with a home of its own; return what it prints."""
+    """Run dolt with a home folder of its own; return its output."""
     environment = os.environ | {"HOME": str(folder), "DOLT_ROOT_PATH": str(folder)}
     command = ["dolt", *arguments]
     return subprocess.run(command, cwd=cwd or folder, env=environment, check=True, capture_output=True).stdout
@@ -115,23 +115,23 @@ def served(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-# --- What is measured ------------------------------------------------------------------------------
+# --- Measurements ----------------------------------------------------------------------------------
 
 Row = tuple[str, int, float]
-"""What, rows that were wanted, seconds."""
+"""A name, the number of rows, seconds."""
 
 
-def timed(what: str, read: Callable[[], int]) -> Row:
-    """Return how many rows something reads and how long it takes."""
+def timed(name: str, read: Callable[[], int]) -> Row:
+    """Return how many rows a function reads and how long it takes."""
     started = time.perf_counter()
     rows = read()
-    row = what, rows, time.perf_counter() - started
-    print(f"{what}: {rows:,} rows, {row[2]:.1f} s", flush=True)
+    row = name, rows, time.perf_counter() - started
+    print(f"{name}: {rows:,} rows, {row[2]:.1f} s", flush=True)
     return row
 
 
 def access_paths(url: str) -> tuple[list[Row], list[Row]]:
-    """Measure ways to read four symbols and ways to read all, the first for a year, the second for a month."""
+    """Measure ways to read four symbols for a year, and ways to read all symbols for a month."""
     table = Table("options", "option_chain", {**CHAIN, **CHAIN_GREEKS})
     all_columns: Schema = {"act_symbol": pl.String, **table.schema}
 
@@ -182,7 +182,7 @@ def access_paths(url: str) -> tuple[list[Row], list[Row]]:
 
 
 def growth(url: str) -> list[Row]:
-    """Measure the look-ups of four symbols over one, two and six years: the table stays, the rows grow."""
+    """Measure the look-ups of four symbols over one, two and six years of the same table."""
     source = DoltSource(url)
     return [
         timed(
@@ -196,7 +196,7 @@ def growth(url: str) -> list[Row]:
 
 
 def transfers(url: str, folder: Path) -> list[Row]:
-    """Measure three readers of the same rows: a month of all symbols, or a third of it."""
+    """Measure three readers of the same rows, a month of all symbols."""
     sql = f"SELECT * FROM option_chain WHERE {date_condition(MONTH.dates())}"
 
     def ours() -> int:
@@ -224,7 +224,7 @@ def transfers(url: str, folder: Path) -> list[Row]:
 
 
 def memory(url: str) -> list[tuple[str, int, int]]:
-    """Measure the peak memory of a process that pulls every symbol into a cache, by the rows that there are."""
+    """Measure the peak memory of a process that pulls every symbol into a cache, by the number of rows."""
     found = []
     for years in (YEARS[:1], YEARS[:2], YEARS):
         with TemporaryDirectory() as cache:
@@ -237,14 +237,15 @@ def memory(url: str) -> list[tuple[str, int, int]]:
 
 def pull_all(url: str, cache: str, years: Sequence[int]) -> None:
     """Pull every symbol; print the rows and the peak memory in kilobytes."""
+    assert sys.platform != "win32", "Windows does not tell the peak memory this way"
     source = DoltSource(url)
     total = 0
 
-    def read(symbol_years: float, rows: int, what: str) -> None:
+    def progress(symbol_years: float, rows: int, note: str) -> None:
         nonlocal total
         total += rows
 
-    pull(source, Cache(Path(cache), source.name), source.symbols(), years, read)
+    pull(source, Cache(Path(cache), source.name), source.symbols(), years, progress)
     print(total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
@@ -252,30 +253,30 @@ def pull_all(url: str, cache: str, years: Sequence[int]) -> None:
 
 
 def table_of(title: str, rows: Sequence[Row]) -> list[str]:
-    """Return a Markdown table; the ratio is to the first row's time per row."""
+    """Return a Markdown table; the ratio is that to the first row's time per row."""
     first = rows[0][2] / rows[0][1]
     lines = ["", f"## {title}", "", "| how | rows | seconds | rows/s | times as fast as the first |"]
     lines.append("| --- | ---: | ---: | ---: | ---: |")
-    for what, count, seconds in rows:
+    for name, count, seconds in rows:
         ratio = first / (seconds / count)
-        lines.append(f"| {what} | {count:,} | {seconds:.1f} | {count / seconds:,.0f} | {ratio:.2f} |")
+        lines.append(f"| {name} | {count:,} | {seconds:.1f} | {count / seconds:,.0f} | {ratio:.2f} |")
     return lines
 
 
 def main(folder: Path) -> None:
     """Measure, print and save."""
-    logging.getLogger("options_bt").setLevel(logging.ERROR)  # one line of every connection that is slow
+    logging.getLogger("options_bt").setLevel(logging.ERROR)  # else one line for every slow connection
     folder.mkdir(parents=True, exist_ok=True)
     make_database(folder)
     with served(folder) as url:
         few, many = access_paths(url)
-        lines = ["# What `make bench-dolt` measured"]
+        lines = ["# Results of `make bench-dolt`"]
         lines += table_of("Four symbols, one year, of 600 symbols on 938 days", few)
         lines += table_of("Every symbol, one month", many)
         lines += table_of("Look-ups of four symbols, by years", growth(url))
         lines += table_of("Readers of the same rows, one month of every symbol", transfers(url, folder))
-        lines += ["", "## Memory of a pull of every symbol", "", "| what | rows | peak MB |", "| --- | ---: | ---: |"]
-        lines += [f"| {what} | {rows:,} | {peak / 1024:,.0f} |" for what, rows, peak in memory(url)]
+        lines += ["", "## Memory of a pull of every symbol", "", "| pull | rows | peak MB |", "| --- | ---: | ---: |"]
+        lines += [f"| {name} | {rows:,} | {peak / 1024:,.0f} |" for name, rows, peak in memory(url)]
     version = dolt(folder, "version").decode().splitlines()[0]
     lines += ["", f"{version}, {os.cpu_count()} cores, server and client on one machine."]
     TABLE.write_text("\n".join(lines) + "\n")
