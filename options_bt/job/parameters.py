@@ -142,4 +142,4 @@ CANONICAL: dict[str, tuple[Callable[[Any], str], str]] = {
     "dte": (canonical_dte, DTE_FORM),
     "entry_every": (canonical_entry_every, ENTRY_FORM),
 }
-"""Parameters that can be written in several ways: the function that returns the canonical form, and what is allowed."""
+"""Parameters with several spellings: the function that returns the canonical one, and what is allowed."""

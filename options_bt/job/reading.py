@@ -194,7 +194,7 @@ class _Reader(Validator):
         cut = spans(period.start, period.end, windows)
         short = next((span for span in cut if span.end < span.start), None)
         if short is not None:
-            problem = f"got {shortened(windows.embargo)}, which leaves window {short.window} without a day of training"
+            problem = f"got {shortened(windows.embargo)}, which leaves no training in window {short.window}"
             self.reject("windows.embargo", problem, f"less than train, which is {windows.train}")
         found = len(cut) // 2
         if found == 0 or (windows.count is not None and found < windows.count):

@@ -285,7 +285,7 @@ def test_every_source_that_has_the_symbol_is_shown_or_the_one_asked_for(tmp_path
     ]
 
 
-def test_a_symbol_that_is_not_cached_is_refused_with_the_nearest_and_the_next_step(tmp_path: Path) -> None:
+def test_a_symbol_that_is_not_cached_is_rejected_with_the_nearest_and_the_next_step(tmp_path: Path) -> None:
     filled(tmp_path, "a", source_of(2020, symbol="SPY"), 2020)
     filled(tmp_path, "b", source_of(2020, symbol="QQQ"), 2020)
     for symbol, source, text in (
@@ -299,7 +299,7 @@ def test_a_symbol_that_is_not_cached_is_refused_with_the_nearest_and_the_next_st
         cached_coverage(tmp_path / "none", "SPY")
 
 
-def test_a_source_that_is_not_cached_is_refused_with_those_that_are(tmp_path: Path) -> None:
+def test_a_source_that_is_not_cached_is_rejected_with_those_that_are(tmp_path: Path) -> None:
     filled(tmp_path, "demo", source_of(2020), 2020)
     with pytest.raises(SourceError, match=r"--source: got 'dmo' \(did you mean 'demo'\?\); allowed: demo"):
         cached_coverage(tmp_path, "X", "dmo")

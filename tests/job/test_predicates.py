@@ -35,7 +35,7 @@ def test_expressions_that_are_true_or_false_are_accepted(predicate: str) -> None
 @pytest.mark.parametrize(
     "predicate", ["", "(", "close >", "'", "SELECT 1", "close > 5; DROP TABLE x", "close, close", "*"]
 )
-def test_what_is_no_expression_is_refused_with_the_features(predicate: str) -> None:
+def test_what_is_no_expression_is_rejected_with_the_features(predicate: str) -> None:
     problem = predicate_problem(predicate)
     assert problem is not None
     assert problem.got.startswith(f"got {predicate!r}: ")
@@ -70,14 +70,14 @@ def test_a_column_that_is_no_feature_is_named(predicate: str) -> None:
 
 
 @pytest.mark.parametrize("predicate", ["close", "rsi_14 + 1", "NULL", "'yes'"])
-def test_an_answer_that_is_neither_true_nor_false_is_refused(predicate: str) -> None:
+def test_an_answer_that_is_neither_true_nor_false_is_rejected(predicate: str) -> None:
     problem = predicate_problem(predicate)
     assert problem is not None
     assert problem.allowed == "something true or false"
 
 
 @pytest.mark.parametrize("predicate", ["close > 'high'", "rsi_14 = 'oversold'"])
-def test_a_comparison_that_fails_when_it_is_made_is_refused(predicate: str) -> None:
+def test_a_comparison_that_fails_when_it_is_made_is_rejected(predicate: str) -> None:
     table = pl.DataFrame({feature: [1.0] for feature in FEATURES})
     with pytest.raises(pl.exceptions.PolarsError):
         table.select(pl.sql_expr(predicate))

@@ -192,7 +192,7 @@ def test_a_fault_of_an_arm_says_where_what_was_got_and_what_is_allowed(value: An
 
 
 @pytest.mark.parametrize("value", [["short_put"], {"legs": [SHORT]}])
-def test_an_arm_whose_strategy_is_no_name_is_refused(value: Any) -> None:
+def test_an_arm_whose_strategy_is_no_name_is_rejected(value: Any) -> None:
     assert faults_of({"arms": [{"strategy": value}]})[0].path == "strategy.arms[0].strategy"
 
 

@@ -78,9 +78,9 @@ def test_what_was_pulled_is_what_the_source_gave_sorted(cache: Cache) -> None:
 
 
 def test_each_year_is_reported_when_it_is_written(cache: Cache) -> None:
-    told: list[int] = []
-    pull_symbol(cache, source_of(2020, 2022), "X", YEARS, lambda year, rows: told.append(rows))
-    assert told == [8, 8, 0, 0]
+    reported: list[int] = []
+    pull_symbol(cache, source_of(2020, 2022), "X", YEARS, lambda year, rows: reported.append(rows))
+    assert reported == [8, 8, 0, 0]
 
 
 def test_what_is_cached_is_not_asked_for_again(cache: Cache) -> None:
@@ -124,7 +124,7 @@ def test_of_equal_keys_the_order_of_reading_stays(cache: Cache) -> None:
     assert cache.chain(manifest, [2020])["bid"].to_list() == [3.0, 1.0, 2.0]
 
 
-def test_a_frame_of_another_shape_is_refused(cache: Cache) -> None:
+def test_a_frame_of_another_shape_is_rejected(cache: Cache) -> None:
     source = source_of(2020)
     source.rows = source.rows.with_columns(pl.col("bid").cast(pl.Float32))
     with pytest.raises(SourceError, match="expected"):
@@ -223,7 +223,7 @@ def test_a_file_that_no_manifest_names_is_not_seen(cache: Cache) -> None:
     assert cache.chain(manifest, [2020, 2021]).height == 8
 
 
-def test_a_pull_that_dies_keeps_its_whole_years_and_goes_on_with_the_next(cache: Cache) -> None:
+def test_a_pull_that_dies_keeps_its_complete_years_and_the_next_resumes(cache: Cache) -> None:
     before = pulled(cache, source_of(2020), 2020)
     chain, fingerprint = cache.chain(before, [2020]), cache.fingerprint(before, [2020])
     with pytest.raises(KeyboardInterrupt):
@@ -323,7 +323,7 @@ def test_a_damaged_file_is_found_deleted_and_pulled_again(cache: Cache, file: st
 
 
 @pytest.mark.parametrize("how", ["gone", "cut"])
-def test_a_pull_brings_a_year_of_another_size_without_being_told(cache: Cache, how: str) -> None:
+def test_a_year_of_another_size_is_pulled_again(cache: Cache, how: str) -> None:
     source = source_of(2020, 2021)
     pulled(cache, source, 2020, 2021)
     damage(cache.folder / FILES[1], how)

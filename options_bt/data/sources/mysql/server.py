@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_FETCHED_ROWS = 50_000
-_WAITS = (0.5, 2.0, 8.0)
+FETCHED_ROWS = 50_000
+RETRY_WAITS = (0.5, 2.0, 8.0)
 
 
 class Column(NamedTuple):
@@ -104,7 +104,7 @@ class Server:
 
     def retried(self, read: Callable[[], T]) -> T:
         """Return the result of `read`, which is called again after a lost connection, up to three times."""
-        for wait in _WAITS:
+        for wait in RETRY_WAITS:
             try:
                 return read()
             except LostConnectionError as error:
@@ -118,7 +118,7 @@ class Server:
         try:
             cursor = self._connection(database).cursor(raw=True)
             cursor.execute(sql, parameters)
-            while rows := cursor.fetchmany(_FETCHED_ROWS):
+            while rows := cursor.fetchmany(FETCHED_ROWS):
                 yield rows
             cursor.close()
         except BaseException as error:

@@ -23,6 +23,7 @@ from options_bt.data.prepare import pull
 from options_bt.data.sources.mysql import access, dolt
 from options_bt.data.sources.mysql import server as mysql_server
 from options_bt.data.sources.mysql.access import DateRange, Scan, Table, scan_is_faster
+from options_bt.data.sources.mysql.address import parse_address
 from options_bt.data.sources.mysql.dolt import DoltSource
 from options_bt.job.load import load_job
 from options_bt.runner.run import run_job
@@ -138,18 +139,18 @@ def test_all_symbols_are_scanned_and_few_are_looked_up(
 
 def test_progress_ends_at_the_whole_and_counts_every_row_once(server: Server, tmp_path: Path) -> None:
     source = source_of(server)
-    told: list[tuple[float, int, str]] = []
-    pull(source, Cache(tmp_path, source.name), SYMBOLS, YEARS, lambda *what: told.append(what))
-    assert sum(share for share, _, _ in told) == pytest.approx(len(SYMBOLS) * len(YEARS))
-    assert sum(rows for _, rows, _ in told) == len(quotes(DAYS, SYMBOLS))
+    reported: list[tuple[float, int, str]] = []
+    pull(source, Cache(tmp_path, source.name), SYMBOLS, YEARS, lambda *what: reported.append(what))
+    assert sum(share for share, _, _ in reported) == pytest.approx(len(SYMBOLS) * len(YEARS))
+    assert sum(rows for _, rows, _ in reported) == len(quotes(DAYS, SYMBOLS))
 
 
 def test_a_connection_that_drops_in_a_scan_costs_the_month(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = Table("options", "option_chain", {"date": pl.Date, "bid": pl.Float64})
-    monkeypatch.setattr(mysql_server, "_WAITS", (0.01,))
-    monkeypatch.setattr(mysql_server, "_FETCHED_ROWS", 100)
+    monkeypatch.setattr(mysql_server, "RETRY_WAITS", (0.01,))
+    monkeypatch.setattr(mysql_server, "FETCHED_ROWS", 100)
     with server.connected() as connection:
         cursor = type(connection.cursor(raw=True))
     original, calls = cursor.fetchmany, 0
@@ -162,7 +163,7 @@ def test_a_connection_that_drops_in_a_scan_costs_the_month(
         return original(self, size)
 
     monkeypatch.setattr(cursor, "fetchmany", dropping)
-    scan = Scan(source_of(server)._server, table, tmp_path)
+    scan = Scan(mysql_server.Server(parse_address(f"mysql://root@127.0.0.1:{server.port}")), table, tmp_path)
     scan.read_year(2022, DateRange(DAYS[0], DAYS[-1]).within(2022), lambda share, rows: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2022-11.parquet", "2022-12.parquet"]
     whole = sum(day.year == 2022 for day in DAYS) * 4
@@ -294,11 +295,12 @@ _PULL = """
 import sys
 from pathlib import Path
 from options_bt.data.cache.cache import Cache
+from options_bt.data.sources.mysql.address import parse_address
 from options_bt.data.sources.mysql.dolt import DoltSource
 from options_bt.data.prepare import pull
 source = DoltSource(sys.argv[1])
 print("ready", flush=True)
-pull(source, Cache(Path(sys.argv[2]), source.name), sys.argv[3].split(","), [2022, 2023], lambda *told: None)
+pull(source, Cache(Path(sys.argv[2]), source.name), sys.argv[3].split(","), [2022, 2023], lambda *reported: None)
 """
 
 
