@@ -30,38 +30,26 @@ class Increment(NamedTuple):
 
 
 class Source(Protocol):
-    """A source of option chains; only the planning process reads one.
-
-    Attributes
-    ----------
-    name : str
-        A plain file name, the folder in the cache. Different data have different names.
-    label : str
-        For people; says when the data is simulated. Never holds a password.
-    version : str
-        Changes whenever the data may have changed; data cached under another version is updated.
-    revision : str
-        The state of the quotes that is read, for `increment` later; empty where the source keeps no history.
-    """
+    """A source of option chains; only the planning process reads one."""
 
     @property
     def name(self) -> str:
-        """The folder in the cache."""
+        """A plain file name, the folder in the cache; different data have different names."""
         ...
 
     @property
     def label(self) -> str:
-        """The name for people."""
+        """A name for people, which says when the data is simulated; it never holds a password."""
         ...
 
     @property
     def version(self) -> str:
-        """The version of the data."""
+        """A text that changes whenever the data may have changed: data cached under another version is updated."""
         ...
 
     @property
     def revision(self) -> str:
-        """The state of the quotes."""
+        """The state of the quotes that is read, for `increment` later; empty where the source keeps no history."""
         ...
 
     def symbols(self) -> list[str]:

@@ -76,11 +76,8 @@ class DoltSource:
             return f"unversioned-{extent[1] if extent else 'empty'}"
         optional = ["volatility_history"] if self._columns(self._options, "volatility_history") else []
         stocks = [table for table in ("ohlcv", "split", "dividend") if self._columns(self._stocks, table)]
-        hashes = (
-            self._revisions.hashes(["option_chain", *optional]),
-            Revisions(self._server, self._stocks).hashes(stocks),
-        )
-        return " ".join(filter(None, hashes))
+        hashes = self._revisions.hashes(["option_chain", *optional])
+        return f"{hashes} {Revisions(self._server, self._stocks).hashes(stocks)}".rstrip()
 
     @cached_property
     def revision(self) -> str:

@@ -40,6 +40,8 @@ def explained(error: Any, address: Address, database: str, reached: bool) -> Sou
         Whether the server has answered before.
     """
     at, code, text = f"source: {address.place}", error.errno, str(error.msg)
+    if code in _NO_TLS or "certificate verify failed" in text:
+        return not_encrypted(address, text)
     if code in _LOST or (code in _NO_SERVER and reached):
         return LostConnectionError(f"{at}: lost connection to the server; check its log, then rerun the command")
     if code in _NO_SERVER:
@@ -47,8 +49,6 @@ def explained(error: Any, address: Address, database: str, reached: bool) -> Sou
             f"{at}: no server answers; start one with `{address.command}` in the folder that holds the clones, "
             "or correct the address"
         )
-    if code in _NO_TLS or "certificate verify failed" in text:
-        return not_encrypted(address, text)
     if code in _WRONG_USER:
         given = "this password" if address.password else "no password (put one in the URL or in MYSQL_PWD)"
         return UnavailableError(f"{at}: the server rejects user {address.user!r} with {given}")
