@@ -1,7 +1,7 @@
-"""Measures how the `mysql://` source reads a real Dolt server: `make bench-dolt FOLDER=/where/there/is/room`.
+"""Benchmark of the `mysql://` source against a real Dolt server: `make bench-dolt FOLDER=/a/folder/with/2/GB/free`.
 
-Makes a database of ten million quotes of 600 symbols on 938 days once in the folder (a quarter of an hour, 2 GB),
-serves it on loopback, and compares access paths, transfers and memory side by side. `dolt` must be on the PATH.
+Makes a database of ten million quotes of 600 symbols on 938 days once in the folder (15 minutes, 2 GB), serves it on
+loopback, and compares access paths, transfers and memory side by side. `dolt` must be on the PATH.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ import polars as pl
 
 from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import pull
-from options_bt.data.sources.mysql.access import Days, Table, looked_up, on
-from options_bt.data.sources.mysql.address import parsed
+from options_bt.data.sources.mysql.access import DateRange, Table, date_condition, rows_on
+from options_bt.data.sources.mysql.address import parse_address
 from options_bt.data.sources.mysql.dolt import DoltSource
 from options_bt.data.sources.mysql.server import Server
-from options_bt.data.sources.tables import CHAIN, CHAIN_GREEKS, Schema
+from options_bt.data.sources.schemas import CHAIN, CHAIN_GREEKS, Schema
 
 TABLE = Path(__file__).with_name("dolt.md")
 PORT = 33098
 YEARS = range(2019, 2025)
-DAYS = [day for day in Days(date(2019, 1, 1), date(2024, 12, 29)).each() if day.weekday() in (0, 2, 4)]
+DAYS = [day for day in DateRange(date(2019, 1, 1), date(2024, 12, 29)).dates() if day.weekday() in (0, 2, 4)]
 BIG = [f"B{number:03}" for number in range(40)]
 SMALL = [f"S{number:03}" for number in range(560)]
 FOUR = [*BIG[:3], SMALL[100]]
-MONTH, YEAR = Days(date(2021, 3, 1), date(2021, 3, 31)), Days(date(2021, 1, 1), date(2021, 12, 31))
+MONTH, YEAR = DateRange(date(2021, 3, 1), date(2021, 3, 31)), DateRange(date(2021, 1, 1), date(2021, 12, 31))
 CHAIN_SQL = """CREATE TABLE option_chain (date date NOT NULL, act_symbol varchar(64) NOT NULL, expiration date NOT NULL,
     strike decimal(7,2) NOT NULL, call_put varchar(64) NOT NULL, bid decimal(7,2), ask decimal(7,2), vol decimal(5,4),
     delta decimal(5,4), gamma decimal(5,4), theta decimal(5,4), vega decimal(5,4), rho decimal(5,4),
@@ -50,7 +50,7 @@ CHAIN_SQL = """CREATE TABLE option_chain (date date NOT NULL, act_symbol varchar
 
 
 def quotes(day: date, random: np.random.Generator) -> pl.DataFrame:
-    """Return a day: 80 quotes of each big symbol, 14 of each small one."""
+    """Return the quotes of a day: 80 for each big symbol, 14 for each small one."""
     friday = day + timedelta((4 - day.weekday()) % 7 + 7)
     keys = [
         (symbol, friday + timedelta(14 * expiration), 90.0 + strike, right)
@@ -69,7 +69,7 @@ def quotes(day: date, random: np.random.Generator) -> pl.DataFrame:
 
 
 def make_database(folder: Path) -> None:
-    """Write the quotes as CSV, import and commit them; nothing where that was done before."""
+    """Write the quotes as CSV, import and commit them, unless that was done before."""
     clone = folder / "options"
     if (clone / ".complete").exists():
         return
@@ -94,7 +94,7 @@ def make_database(folder: Path) -> None:
 
 
 def dolt(folder: Path, *arguments: str, cwd: Path | None = None) -> bytes:
-    """Run dolt with a home of its own; return what it prints."""
+    """Run dolt with a home folder of its own; return its output."""
     environment = os.environ | {"HOME": str(folder), "DOLT_ROOT_PATH": str(folder)}
     command = ["dolt", *arguments]
     return subprocess.run(command, cwd=cwd or folder, env=environment, check=True, capture_output=True).stdout
@@ -115,38 +115,38 @@ def served(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-# --- What is measured ------------------------------------------------------------------------------
+# --- Measurements ----------------------------------------------------------------------------------
 
 Row = tuple[str, int, float]
-"""What, rows that were wanted, seconds."""
+"""A name, the number of rows, seconds."""
 
 
-def timed(what: str, read: Callable[[], int]) -> Row:
-    """Return how many rows something reads and how long it takes."""
+def timed(name: str, read: Callable[[], int]) -> Row:
+    """Return how many rows a function reads and how long it takes."""
     started = time.perf_counter()
     rows = read()
-    row = what, rows, time.perf_counter() - started
-    print(f"{what}: {rows:,} rows, {row[2]:.1f} s", flush=True)
+    row = name, rows, time.perf_counter() - started
+    print(f"{name}: {rows:,} rows, {row[2]:.1f} s", flush=True)
     return row
 
 
 def access_paths(url: str) -> tuple[list[Row], list[Row]]:
-    """Measure ways to read four symbols and ways to read all, the first for a year, the second for a month."""
+    """Measure ways to read four symbols for a year, and ways to read all symbols for a month."""
     table = Table("options", "option_chain", {**CHAIN, **CHAIN_GREEKS})
     all_columns: Schema = {"act_symbol": pl.String, **table.schema}
 
     def where(condition: str, *parameters: str, server: Server | None = None) -> int:
-        server = server or Server(parsed(url))
+        server = server or Server(parse_address(url))
         return server.frame(table.database, table.name, all_columns, condition, *parameters).height
 
-    def lookups(symbols: Sequence[str], days: Days) -> int:
-        server = Server(parsed(url))
-        return sum(looked_up(server, table, symbol, days.each()).height for symbol in symbols)
+    def lookups(symbols: Sequence[str], days: DateRange) -> int:
+        server = Server(parse_address(url))
+        return sum(rows_on(server, table, symbol, days.dates()).height for symbol in symbols)
 
-    def union(symbols: Sequence[str], days: Days) -> int:
+    def union(symbols: Sequence[str], days: DateRange) -> int:
         select = "SELECT * FROM option_chain WHERE date = '{}' AND act_symbol = '{}'"
-        server = Server(parsed(url))
-        sql = [" UNION ALL ".join(select.format(day, symbol) for day in days.each()) for symbol in symbols]
+        server = Server(parse_address(url))
+        sql = [" UNION ALL ".join(select.format(day, symbol) for day in days.dates()) for symbol in symbols]
         return sum(len(server.query(table.database, text)) for text in sql)
 
     def threads(count: int, tasks: Sequence[Callable[[], int]]) -> int:
@@ -158,28 +158,31 @@ def access_paths(url: str) -> tuple[list[Row], list[Row]]:
     few = [
         timed("range of dates and the symbols", lambda: where(f"{between} AND act_symbol IN ({listed})")),
         timed("union of a SELECT per day and symbol", lambda: union(FOUR, YEAR)),
-        timed("look-ups, all symbols in one query", lambda: where(f"{on(YEAR.each())} AND act_symbol IN ({listed})")),
+        timed(
+            "look-ups, all symbols in one query",
+            lambda: where(f"{date_condition(YEAR.dates())} AND act_symbol IN ({listed})"),
+        ),
         timed("look-ups, a query per symbol", lambda: lookups(FOUR, YEAR)),
         timed(
             "the same over two connections",
             lambda: threads(2, [lambda symbol=symbol: lookups([symbol], YEAR) for symbol in FOUR]),  # type: ignore[misc]  # a lambda's default has no type
         ),
     ]
-    halves = [Days(MONTH.first, date(2021, 3, 15)), Days(date(2021, 3, 16), MONTH.last)]
+    halves = [DateRange(MONTH.first, date(2021, 3, 15)), DateRange(date(2021, 3, 16), MONTH.last)]
     many = [
         timed("look-ups, a query per symbol", lambda: lookups([*BIG, *SMALL], MONTH)),
         timed("scan by range of dates", lambda: where(f"date BETWEEN '{MONTH.first}' AND '{MONTH.last}'")),
-        timed("scan by list of days", lambda: where(on(MONTH.each()))),
+        timed("scan by list of days", lambda: where(date_condition(MONTH.dates()))),
         timed(
             "the same over two connections",
-            lambda: threads(2, [lambda half=half: where(on(half.each())) for half in halves]),  # type: ignore[misc]  # likewise
+            lambda: threads(2, [lambda half=half: where(date_condition(half.dates())) for half in halves]),  # type: ignore[misc]  # likewise
         ),
     ]
     return few, many
 
 
 def growth(url: str) -> list[Row]:
-    """Measure the look-ups of four symbols over one, two and six years: the table stays, the rows grow."""
+    """Measure the look-ups of four symbols over one, two and six years of the same table."""
     source = DoltSource(url)
     return [
         timed(
@@ -193,12 +196,14 @@ def growth(url: str) -> list[Row]:
 
 
 def transfers(url: str, folder: Path) -> list[Row]:
-    """Measure three readers of the same rows: a month of all symbols, or a third of it."""
-    sql = f"SELECT * FROM option_chain WHERE {on(MONTH.each())}"
+    """Measure three readers of the same rows, a month of all symbols."""
+    sql = f"SELECT * FROM option_chain WHERE {date_condition(MONTH.dates())}"
 
     def ours() -> int:
         table = Table("options", "option_chain", {"act_symbol": pl.String, **CHAIN, **CHAIN_GREEKS})
-        frames = Server(parsed(url)).frames(table.database, table.name, table.schema, on(MONTH.each()))
+        frames = Server(parse_address(url)).frames(
+            table.database, table.name, table.schema, date_condition(MONTH.dates())
+        )
         return sum(frame.height for frame in frames)
 
     def csv() -> int:
@@ -219,7 +224,7 @@ def transfers(url: str, folder: Path) -> list[Row]:
 
 
 def memory(url: str) -> list[tuple[str, int, int]]:
-    """Measure the peak memory of a process that pulls every symbol into a cache, by the rows that there are."""
+    """Measure the peak memory of a process that pulls every symbol into a cache, by the number of rows."""
     found = []
     for years in (YEARS[:1], YEARS[:2], YEARS):
         with TemporaryDirectory() as cache:
@@ -232,14 +237,15 @@ def memory(url: str) -> list[tuple[str, int, int]]:
 
 def pull_all(url: str, cache: str, years: Sequence[int]) -> None:
     """Pull every symbol; print the rows and the peak memory in kilobytes."""
+    assert sys.platform != "win32", "Windows does not tell the peak memory this way"
     source = DoltSource(url)
     total = 0
 
-    def read(symbol_years: float, rows: int, what: str) -> None:
+    def progress(symbol_years: float, rows: int, note: str) -> None:
         nonlocal total
         total += rows
 
-    pull(source, Cache(Path(cache), source.name), source.symbols(), years, read)
+    pull(source, Cache(Path(cache), source.name), source.symbols(), years, progress)
     print(total, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
@@ -247,30 +253,30 @@ def pull_all(url: str, cache: str, years: Sequence[int]) -> None:
 
 
 def table_of(title: str, rows: Sequence[Row]) -> list[str]:
-    """Return a Markdown table; the ratio is to the first row's time per row."""
+    """Return a Markdown table; the ratio is that to the first row's time per row."""
     first = rows[0][2] / rows[0][1]
     lines = ["", f"## {title}", "", "| how | rows | seconds | rows/s | times as fast as the first |"]
     lines.append("| --- | ---: | ---: | ---: | ---: |")
-    for what, count, seconds in rows:
+    for name, count, seconds in rows:
         ratio = first / (seconds / count)
-        lines.append(f"| {what} | {count:,} | {seconds:.1f} | {count / seconds:,.0f} | {ratio:.2f} |")
+        lines.append(f"| {name} | {count:,} | {seconds:.1f} | {count / seconds:,.0f} | {ratio:.2f} |")
     return lines
 
 
 def main(folder: Path) -> None:
     """Measure, print and save."""
-    logging.getLogger("options_bt").setLevel(logging.ERROR)  # one line of every connection that is slow
+    logging.getLogger("options_bt").setLevel(logging.ERROR)  # else one line for every slow connection
     folder.mkdir(parents=True, exist_ok=True)
     make_database(folder)
     with served(folder) as url:
         few, many = access_paths(url)
-        lines = ["# What `make bench-dolt` measured"]
+        lines = ["# Results of `make bench-dolt`"]
         lines += table_of("Four symbols, one year, of 600 symbols on 938 days", few)
         lines += table_of("Every symbol, one month", many)
         lines += table_of("Look-ups of four symbols, by years", growth(url))
         lines += table_of("Readers of the same rows, one month of every symbol", transfers(url, folder))
-        lines += ["", "## Memory of a pull of every symbol", "", "| what | rows | peak MB |", "| --- | ---: | ---: |"]
-        lines += [f"| {what} | {rows:,} | {peak / 1024:,.0f} |" for what, rows, peak in memory(url)]
+        lines += ["", "## Memory of a pull of every symbol", "", "| pull | rows | peak MB |", "| --- | ---: | ---: |"]
+        lines += [f"| {name} | {rows:,} | {peak / 1024:,.0f} |" for name, rows, peak in memory(url)]
     version = dolt(folder, "version").decode().splitlines()[0]
     lines += ["", f"{version}, {os.cpu_count()} cores, server and client on one machine."]
     TABLE.write_text("\n".join(lines) + "\n")

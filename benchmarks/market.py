@@ -31,7 +31,8 @@ def _build_rows(text: str, store: Cache, years: range, goes: int) -> list[Row]:
     manifest = store.manifest(symbol)
     assert manifest is not None
     ready = prepared(store, symbol, years)
-    others = store.closes(symbol), store.splits(symbol)
+    tables = store.tables(manifest)
+    others = tables["closes"], tables["splits"]
     chain = store.chain(manifest, years, MARKET_COLUMNS)
     market = build_market(symbol, "", chain, *others)
 

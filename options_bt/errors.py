@@ -1,4 +1,4 @@
-"""Errors for the person at the keyboard: what was got, what is allowed, what to do next."""
+"""Errors for the user: what was got, what is allowed, what to do next."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 
 class OptionsBtError(Exception):
-    """Base of every error that a user can cause or mend; the command line prints it without a traceback."""
+    """Base of every error that a user can cause or fix; the command line prints it without a traceback."""
 
     exit_code = 1
 
@@ -24,31 +24,31 @@ class SourceError(InputError):
 
 
 class StorageError(OptionsBtError):
-    """The disk refused: full, read-only, or no permission. What was finished before is kept."""
+    """The disk is full, read-only or not permitted. Finished work is kept."""
 
     exit_code = 3
 
 
 class RunFolderError(InputError):
-    """A run folder is not what the command needs: missing, of another job, or in use."""
+    """A run folder is missing, in use, or belongs to another job."""
 
 
 class MissingExtraError(InputError):
-    """What was asked for needs packages that a plain installation leaves out.
+    """A feature needs a package that a plain installation leaves out.
 
     Parameters
     ----------
-    what : str
-        What was asked for, in the plural.
+    feature : str
+        In the plural.
     package : str
-        The package that is missing.
+        The missing package.
     extra : str
-        The extra of options-bt that brings it.
+        The extra of options-bt that installs it.
     """
 
-    def __init__(self, what: str, package: str, extra: str) -> None:
+    def __init__(self, feature: str, package: str, extra: str) -> None:
         super().__init__(
-            f"{what} need the package {package}, which is not installed: pip install 'options-bt[{extra}]'"
+            f"{feature} need the package {package}, which is not installed: pip install 'options-bt[{extra}]'"
         )
 
 
@@ -59,11 +59,11 @@ class Fault:
     Attributes
     ----------
     path : str
-        Where, as ``grid.delta[2]``; empty for the file as a whole.
+        The key, such as ``grid.delta[2]``; empty for the file as a whole.
     problem : str
         What was got.
     allowed : str
-        What would be right there.
+        What is allowed there.
     """
 
     path: str
@@ -71,8 +71,8 @@ class Fault:
     allowed: str = ""
 
     def __str__(self) -> str:
-        where = f"{self.path}: " if self.path else ""
-        return f"{where}{self.problem}" + (f"; allowed: {self.allowed}" if self.allowed else "")
+        prefix = f"{self.path}: " if self.path else ""
+        return f"{prefix}{self.problem}" + (f"; allowed: {self.allowed}" if self.allowed else "")
 
 
 _LISTED = 20
@@ -99,19 +99,19 @@ class JobFileError(InputError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known names most like `name`, as a phrase to append to an error.
+    """Return the known names that resemble `name` most, as a phrase to append to an error.
 
     Parameters
     ----------
     name : str
-        What the user wrote.
+        The name that the user wrote.
     known : iterable of str
-        What exists.
+        The names that exist.
 
     Returns
     -------
     str
-        ``" (did you mean 'delta'?)"``, or an empty string where nothing is close.
+        ``" (did you mean 'delta'?)"``, or an empty text where none is close.
     """
     folded = {candidate.casefold(): candidate for candidate in known}
     close = get_close_matches(name.casefold(), folded, n=2, cutoff=0.6)

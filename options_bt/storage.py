@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, never half of either."""
+"""Atomic writes: a reader sees the old file or the new one, never a part."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from options_bt.errors import StorageError
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an operating system's refusal to write at `path` into a StorageError that says what to do."""
+    """Turn an operating system's error in writing `path` into a StorageError that says what to do."""
     try:
         yield
     except OSError as error:
         advice = "free some space" if error.errno == errno.ENOSPC else "check the disk and its permissions"
-        raise StorageError(f"{path}: cannot write: {error.strerror or error}; {advice}, then run again") from error
+        raise StorageError(
+            f"{path}: cannot write: {error.strerror or error}; {advice}, then rerun the command"
+        ) from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` by way of a temporary file beside it, flushed to the disk before its renaming.
+    """Write `data` to `path` through a temporary file beside it, flushed to the disk before it is renamed.
 
     Raises
     ------
     StorageError
-        When the disk refuses; `path` is then as it was.
+        When the disk cannot be written; `path` is then unchanged.
     """
     with new_file(path) as temporary, temporary.open("wb") as file:
         file.write(data)
@@ -37,7 +39,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary file that, flushed to the disk, becomes `path` when the block ends well, else vanishes."""
+    """Yield a temporary file; flushed to the disk, it becomes `path` when the block succeeds, else it is deleted."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path):
         try:
@@ -53,7 +55,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path` when the block ends well, and vanishes when it does not."""
+    """Yield a temporary folder; it becomes `path` when the block succeeds, else it is deleted."""
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))

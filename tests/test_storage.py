@@ -40,7 +40,7 @@ def test_a_full_disk_keeps_the_old_file_and_says_what_to_do(tmp_path: Path, monk
     path = tmp_path / "file"
     write_atomically(path, b"old")
     monkeypatch.setattr(os, "fsync", disk_full)
-    with pytest.raises(StorageError, match="free some space, then run again") as caught:
+    with pytest.raises(StorageError, match="free some space, then rerun the command") as caught:
         write_atomically(path, b"new")
     assert str(path) in str(caught.value)
     assert caught.value.exit_code == 3

@@ -35,7 +35,7 @@ def data_pull(job: JobFile, quiet: bool, cache: Path) -> None:
 def data_ls(cache: Path) -> None:
     """List the cached data: sources, symbols, years, quotes and bytes."""
     from options_bt.analysis.formatting import text_table
-    from options_bt.data.listing import cached_data
+    from options_bt.data.inventory import cached_data
 
     click.echo(text_table(cached_data(cache)), nl=False)
 
@@ -45,7 +45,7 @@ def data_ls(cache: Path) -> None:
 def data_verify(cache: Path) -> None:
     """Check every cached file against its checksum, and list the damaged ones, which the next pull replaces."""
     from options_bt.analysis.formatting import counted
-    from options_bt.data.listing import verified
+    from options_bt.data.inventory import verified
 
     files, markets, damaged = verified(cache)
     for path, fault in damaged:

@@ -1,1 +1,1 @@
-"""The data room: sources of quotes, the Parquet cache, and the market that the engine reads."""
+"""Data: sources of quotes, the Parquet cache, and the market that the engine reads."""

@@ -1,4 +1,4 @@
-"""What is wrong with the cached data of a symbol: what cleaning drops, and what it keeps that cannot be true."""
+"""Checks of a symbol's cached data: the rows that cleaning drops, and clean quotes that cannot be true."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from options_bt.data.market.cleaning import REASONS, cleaned, marked
 from options_bt.data.market.closes import implied_closes
 
 EXAMPLES = 3
-"""How many rows of a finding are shown."""
+"""How many examples of a finding are shown."""
 
 CARRY = 0.05
-"""Interest and dividends, per year, that may move put-call parity without being a fault."""
+"""Interest and dividends, per year, that put-call parity is allowed for."""
 
 PARITY_SLACK = 0.01
-"""Of the close: a deviation from parity that quotes of different minutes explain."""
+"""Share of the close: a deviation from parity that quotes from different minutes explain."""
 
 JUMP = 0.03
-"""Of the close: how far the close that the chain implies may lie from the one that was traded."""
+"""Share of the close: how far the close that the chain implies may be from the traded one."""
 
 MOVE = 0.01
-"""Of the close: a day's move after which a quote that did not change at all was likely not made that day."""
+"""Share of the close: a move after which an unchanged quote is probably stale."""
 
 _RATIOS = tuple(number / other for number, other in ((2, 1), (3, 1), (4, 1), (5, 1), (10, 1), (15, 1), (20, 1), (3, 2)))
 _RATIO_SLACK, _SPLIT_DAYS, _NEAR_DAYS = 0.04, 7, 60
 
 _CLEANING = {
     "null_key": "date, expiration, strike or right is missing",
-    "bad_price": "bid or ask is missing or no number",
+    "bad_price": "bid or ask is missing or not a number",
     "negative_price": "bid or ask is below zero",
     "zero_ask": "the ask is zero: nobody sells",
     "crossed": "the ask is below the bid",
@@ -43,15 +43,15 @@ _CLEANING = {
 
 
 class Finding(NamedTuple):
-    """One rule, and what breaks it.
+    """One rule, and the rows that break it.
 
     Attributes
     ----------
     rule, meaning : str
     broken, of : int
-        How many of how many break it; `of` counts what the rule could be checked on.
+        How many rows break it, of how many that could be checked.
     examples : polars.DataFrame
-        Up to three of them, with their dates.
+        Up to three of the rows that break it, with their dates.
     """
 
     rule: str
@@ -71,11 +71,11 @@ def findings(data: CachedSymbol) -> list[Finding]:
     Returns
     -------
     list of Finding
-        The rules of cleaning first, then those on clean quotes; also the rules that nothing breaks.
+        One for each rule, also where nothing breaks it: those of cleaning first, then those on clean quotes.
     """
     raw = marked(data.chain)
     quotes = _priced(data)
-    dropped = [_found(reason, _CLEANING[reason], raw, pl.col("reason") == reason, _RAW) for reason in REASONS]
+    dropped = [_finding(reason, _CLEANING[reason], raw, pl.col("reason") == reason, _QUOTE) for reason in REASONS]
     rules: tuple[Callable[[pl.DataFrame, CachedSymbol], Finding], ...] = (
         _parity,
         _verticals,
@@ -88,26 +88,36 @@ def findings(data: CachedSymbol) -> list[Finding]:
     return dropped + [rule(quotes, data) for rule in rules]
 
 
-_RAW = ("date", "expiration", "strike", "right", "bid", "ask")
 _QUOTE = ("date", "expiration", "strike", "right", "bid", "ask")
+_STRIKES = ["date", "expiration", "right"]
+_ORDER = ["date", "expiration", "right", "strike"]
 
 
 def _priced(data: CachedSymbol) -> pl.DataFrame:
-    """Return the clean quotes with strike and right as people write them, and the traded close of the day or before."""
+    """Return the clean quotes with strikes in dollars, rights as text, and the last traded close of four days."""
     quotes, _ = cleaned(data.chain)
     right = pl.when(pl.col("right") == 1).then(pl.lit("call")).otherwise(pl.lit("put"))
-    closes = data.closes.filter(pl.col("close") > 0).unique("date", keep="last").sort("date")
     return (
         quotes.with_columns(strike=pl.col("cents") / 100, right=right)
         .sort("date")
-        .join_asof(closes.select("date", "close"), on="date", tolerance="4d")
-        .sort("date", "expiration", "right", "strike")
+        .join_asof(_closes(data).select("date", "close"), on="date", tolerance="4d")
+        .sort(_ORDER)
     )
 
 
-def _found(rule: str, meaning: str, rows: pl.DataFrame, broken: pl.Expr, shown: tuple[str, ...]) -> Finding:
+def _closes(data: CachedSymbol) -> pl.DataFrame:
+    return data.closes.filter(pl.col("close") > 0).unique("date", keep="last").sort("date")
+
+
+def _finding(rule: str, meaning: str, rows: pl.DataFrame, broken: pl.Expr, columns: tuple[str, ...]) -> Finding:
     bad = rows.filter(broken)
-    return Finding(rule, meaning, bad.height, rows.height, bad.select(shown).head(EXAMPLES))
+    return Finding(rule, meaning, bad.height, rows.height, bad.select(columns).head(EXAMPLES))
+
+
+def _with_neighbours(rows: pl.DataFrame, key: list[str], **columns: tuple[str, int]) -> pl.DataFrame:
+    """Return the rows that have all of these neighbours within their key: by name, a column and how many rows on."""
+    added = rows.with_columns(pl.col(name).shift(-step).over(key).alias(new) for new, (name, step) in columns.items())
+    return added.drop_nulls(list(columns))
 
 
 def _parity(quotes: pl.DataFrame, data: CachedSymbol) -> Finding:
@@ -117,92 +127,66 @@ def _parity(quotes: pl.DataFrame, data: CachedSymbol) -> Finding:
     years = (pl.col("expiration") - pl.col("date")).dt.total_days() / 365
     slack = CARRY * years * pl.max_horizontal("close", "strike") + PARITY_SLACK * pl.col("close")
     forward = pl.col("close") - pl.col("strike")
-    broken = (pl.col("bid") - pl.col("ask_put") > forward + slack) | (
-        pl.col("ask") - pl.col("bid_put") < forward - slack
-    )
+    too_high = pl.col("bid") - pl.col("ask_put") > forward + slack
+    too_low = pl.col("ask") - pl.col("bid_put") < forward - slack
     meaning = f"call less put is not close less strike, even with {CARRY:.0%} a year for interest and dividends"
-    shown = ("date", "expiration", "strike", "bid", "ask", "bid_put", "ask_put", "close")
-    return _found("put-call parity", meaning, pairs, broken, shown)
+    columns = ("date", "expiration", "strike", "bid", "ask", "bid_put", "ask_put", "close")
+    return _finding("put-call parity", meaning, pairs, too_high | too_low, columns)
 
 
 def _verticals(quotes: pl.DataFrame, data: CachedSymbol) -> Finding:
-    key = ["date", "expiration", "right"]
-    pairs = quotes.with_columns(
-        higher=pl.col("strike").shift(-1).over(key),
-        bid_higher=pl.col("bid").shift(-1).over(key),
-        ask_higher=pl.col("ask").shift(-1).over(key),
-    ).filter(pl.col("higher").is_not_null())
+    next_strike = {"higher": ("strike", 1), "bid_higher": ("bid", 1), "ask_higher": ("ask", 1)}
+    pairs = _with_neighbours(quotes, _STRIKES, **next_strike)
     call = pl.col("right") == "call"
     broken = pl.when(call).then(pl.col("ask") < pl.col("bid_higher")).otherwise(pl.col("ask_higher") < pl.col("bid"))
     meaning = "of two neighbouring strikes the one worth more is offered below the bid of the other"
-    return _found("negative vertical", meaning, pairs, broken, (*_QUOTE, "higher", "bid_higher", "ask_higher"))
+    return _finding("negative vertical", meaning, pairs, broken, (*_QUOTE, *next_strike))
 
 
 def _butterflies(quotes: pl.DataFrame, data: CachedSymbol) -> Finding:
-    key = ["date", "expiration", "right"]
-    threes = quotes.with_columns(
-        lower=pl.col("strike").shift(1).over(key),
-        higher=pl.col("strike").shift(-1).over(key),
-        ask_lower=pl.col("ask").shift(1).over(key),
-        ask_higher=pl.col("ask").shift(-1).over(key),
-    ).filter(pl.col("lower").is_not_null() & pl.col("higher").is_not_null())
+    wings = {"lower": ("strike", -1), "ask_lower": ("ask", -1), "higher": ("strike", 1), "ask_higher": ("ask", 1)}
+    triples = _with_neighbours(quotes, _STRIKES, **wings)
     weight = (pl.col("higher") - pl.col("strike")) / (pl.col("higher") - pl.col("lower"))
-    wings = weight * pl.col("ask_lower") + (1 - weight) * pl.col("ask_higher")
-    meaning = "the wings of a butterfly cost less than its body brings: money for nothing"
-    shown = (*_QUOTE, "lower", "ask_lower", "higher", "ask_higher")
-    return _found("negative butterfly", meaning, threes, wings < pl.col("bid") - 1e-9, shown)
+    cost = weight * pl.col("ask_lower") + (1 - weight) * pl.col("ask_higher")
+    meaning = "the wings of a butterfly cost less than its body pays: money for nothing"
+    return _finding("negative butterfly", meaning, triples, cost < pl.col("bid") - 1e-9, (*_QUOTE, *wings))
 
 
 def _calendars(quotes: pl.DataFrame, data: CachedSymbol) -> Finding:
-    key = ["date", "strike", "right"]
-    pairs = (
-        quotes.sort("expiration")
-        .with_columns(later=pl.col("expiration").shift(-1).over(key), ask_later=pl.col("ask").shift(-1).over(key))
-        .filter(pl.col("later").is_not_null())
-        .sort("date", "expiration", "right", "strike")
-    )
+    later = {"later": ("expiration", 1), "ask_later": ("ask", 1)}
+    pairs = _with_neighbours(quotes.sort("expiration"), ["date", "strike", "right"], **later).sort(_ORDER)
     meaning = f"a later expiration is offered below the bid of an earlier one, by more than {CARRY:.0%} a year explain"
     # A European put loses the interest on its strike by waiting, a European call the dividends.
-    slack = (
-        CARRY * pl.max_horizontal("strike", "close") * (pl.col("later") - pl.col("expiration")).dt.total_days() / 365
-    )
+    years = (pl.col("later") - pl.col("expiration")).dt.total_days() / 365
+    slack = CARRY * pl.max_horizontal("strike", "close") * years
     broken = pl.col("ask_later") < pl.col("bid") - slack - 1e-9
-    return _found("negative calendar", meaning, pairs, broken, (*_QUOTE, "later", "ask_later"))
+    return _finding("negative calendar", meaning, pairs, broken, (*_QUOTE, *later))
 
 
 def _stale(quotes: pl.DataFrame, data: CachedSymbol) -> Finding:
-    key = ["expiration", "strike", "right"]
-    pairs = (
-        quotes.sort("date")
-        .with_columns(
-            before=pl.col("date").shift(1).over(key),
-            same=pl.all_horizontal(pl.col(name) == pl.col(name).shift(1).over(key) for name in ("bid", "ask")),
-            move=(pl.col("close") / pl.col("close").shift(1).over(key) - 1).abs(),
-        )
-        .filter(pl.col("before").is_not_null() & pl.col("move").is_not_null() & (pl.col("bid") > 0))
-        .sort("date", "expiration", "right", "strike")
-    )
-    meaning = f"bid and ask are those of the quote before, though the close moved by more than {MOVE:.0%}"
-    broken = pl.col("same") & (pl.col("move") > MOVE)
-    return _found("stale repeat", meaning, pairs, broken, (*_QUOTE, "before", "close"))
+    before = {f"{name}_before": (name, -1) for name in ("bid", "ask", "close")} | {"before": ("date", -1)}
+    pairs = _with_neighbours(quotes.sort("date"), ["expiration", "strike", "right"], **before).sort(_ORDER)
+    pairs = pairs.filter(pl.col("close").is_not_null() & (pl.col("bid") > 0))
+    move = (pl.col("close") / pl.col("close_before") - 1).abs()
+    same = (pl.col("bid") == pl.col("bid_before")) & (pl.col("ask") == pl.col("ask_before"))
+    meaning = f"bid and ask have not changed since the last quote, though the close moved by more than {MOVE:.0%}"
+    return _finding("stale repeat", meaning, pairs, same & (move > MOVE), (*_QUOTE, "before", "close"))
 
 
 def _jumps(quotes: pl.DataFrame, data: CachedSymbol) -> Finding:
-    traded = quotes.select("date", "close").unique().filter(pl.col("close").is_not_null())
+    traded = quotes.select("date", "close").unique().drop_nulls("close")
     # Over longer times interest would count.
     near = cleaned(data.chain)[0].filter((pl.col("expiration") - pl.col("date")).dt.total_days() <= _NEAR_DAYS)
     implied = implied_closes(near).rename({"close": "implied"})
     days = traded.join(implied, on="date").sort("date")
     meaning = f"the close that put-call parity implies is more than {JUMP:.0%} off the one in ohlcv"
     broken = (pl.col("implied") / pl.col("close") - 1).abs() > JUMP
-    return _found("close off the chain", meaning, days, broken, ("date", "close", "implied"))
+    return _finding("close off the chain", meaning, days, broken, ("date", "close", "implied"))
 
 
 def _unknown_splits(quotes: pl.DataFrame, data: CachedSymbol) -> Finding:
-    closes = data.closes.filter(pl.col("close") > 0).unique("date", keep="last").sort("date")
-    days = closes.with_columns(before=pl.col("date").shift(1), ratio=pl.col("close").shift(1) / pl.col("close")).filter(
-        pl.col("before").is_not_null()
-    )
+    shifted = {"before": pl.col("date").shift(1), "ratio": pl.col("close").shift(1) / pl.col("close")}
+    days = _closes(data).with_columns(**shifted).drop_nulls("before")
     near = pl.any_horizontal(
         (pl.col("ratio") / ratio - 1).abs() < _RATIO_SLACK for each in _RATIOS for ratio in (each, 1 / each)
     )
@@ -210,17 +194,18 @@ def _unknown_splits(quotes: pl.DataFrame, data: CachedSymbol) -> Finding:
     known = data.splits["ex_date"].drop_nulls().to_list()
     within = pl.any_horizontal([pl.lit(False), *((pl.col("before") < day) & (pl.col("date") >= day) for day in known)])
     meaning = "the close changes as in a split between two days, and there is no row in split"
-    return _found("split without a row", meaning, days, near & recent & ~within, ("before", "date", "close", "ratio"))
+    columns = ("before", "date", "close", "ratio")
+    return _finding("split without a row", meaning, days, near & recent & ~within, columns)
 
 
 def heading(manifest: Manifest) -> str:
-    """Return what was checked, in a line."""
+    """Return what was checked, in one line."""
     rows = sum(file.rows for file in manifest.years.values())
     return f"{manifest.symbol} from {manifest.label}: {rows:,} rows, {manifest.closes.rows:,} closes"
 
 
 def findings_table(found: list[Finding]) -> pl.DataFrame:
-    """Return a row a rule: ``rule, broken, of, pct, meaning``; `pct` is null where it could not be checked."""
+    """Return one row per rule: ``rule, broken, of, pct, meaning``; `pct` is null where nothing could be checked."""
     rows = [(f.rule, f.broken, f.of, round(100 * f.broken / f.of, 2) if f.of else None, f.meaning) for f in found]
     schema = {"rule": pl.String, "broken": pl.Int64, "of": pl.Int64, "pct": pl.Float64, "meaning": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")

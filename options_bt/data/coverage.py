@@ -23,7 +23,7 @@ BUCKETS = ((1, 7), (8, 14), (15, 30), (31, 45), (46, 60), (61, 90), (91, None))
 """Days to expiration, both ends included; the last has no end."""
 
 LONGEST = 3
-"""How many gaps are shown."""
+"""How many of the longest gaps are shown."""
 
 
 class Coverage(NamedTuple):
@@ -34,7 +34,7 @@ class Coverage(NamedTuple):
     heading : str
         Symbol, source, quotes, days, and what cleaning dropped.
     tables : dict of str to polars.DataFrame
-        By title. Columns that end in ``_pct`` are percentages, null where there is nothing to count.
+        By title. Columns ending in ``_pct`` are percentages, null where there is nothing to count.
     """
 
     heading: str
@@ -50,17 +50,16 @@ def cached_coverage(root: Path, symbol: str, source: str | None = None) -> list[
         The cache of every source.
     symbol : str
     source : str, optional
-        The name of the only source to look at, as `data ls` shows it.
+        Search only this source, named as in `data ls`.
 
     Raises
     ------
     SourceError
         When the source or the symbol is not cached, or a cached file is damaged.
     StorageError
-        When a market has to be built and the disk refuses.
+        When a market has to be built and cannot be written.
     """
-    found = cached_manifests(root, symbol, source)
-    return [_coverage(cache, manifest) for cache, manifest in found]
+    return [_coverage(cache, manifest) for cache, manifest in cached_manifests(root, symbol, source)]
 
 
 def _coverage(cache: Cache, manifest: Manifest) -> Coverage:
@@ -87,7 +86,7 @@ def coverage_tables(chain: Chain, years: Sequence[int]) -> dict[str, pl.DataFram
     ----------
     chain : Chain
     years : sequence of int
-        The cached years, sorted; one without quotes is shown, and what is not among them is unknown.
+        The cached years, sorted; one without quotes is shown.
     """
     rows, contracts = _rows(chain), contract_lives(chain, years)
     listed = rows.group_by("date", "expiration").agg(pl.col("strike").n_unique().alias("strikes_each"))
@@ -115,7 +114,7 @@ def _dates(days: NDArray[Any]) -> pl.Series:
 
 
 def contract_lives(chain: Chain, years: Sequence[int]) -> pl.DataFrame:
-    """Return one row a contract that has quote days of the symbol between its first quote and its expiration.
+    """Return one row per contract with quote days of the symbol between its first quote and its expiration.
 
     Parameters
     ----------
@@ -128,15 +127,15 @@ def contract_lives(chain: Chain, years: Sequence[int]) -> pl.DataFrame:
     polars.DataFrame
         ``first`` and ``expiration``: dates. ``days``: the symbol's quote days after the first quote and
         before the expiration. ``quoted``: those with a quote of the contract, also under the strike that
-        splits gave it. ``at_end``: whether the last of them has one; null when the quotes do not reach the
-        expiration.
+        it has after splits. ``at_end``: whether the last of them has one; null when the quotes end before
+        the expiration.
     """
     rows, day, quote_days = _rows(chain), chain.quotes.day, chain.days.date
     expiration = rows["expiration"].to_physical().to_numpy()
-    end = np.searchsorted(quote_days, expiration)  # number of the first quote day that is not before it
+    end = np.searchsorted(quote_days, expiration)  # position of the first quote day on or after it
     alive = day < end
     linked = (chain.quotes.next >= 0) & alive[chain.quotes.next]
-    later, last = _followed(np.where(linked, chain.quotes.next, -1))
+    later, last = _successors(np.where(linked, chain.quotes.next, -1))
     is_first = alive & (end - day > 1)
     is_first[chain.quotes.next[linked]] = False
     known = _all_cached(rows["date"], rows["expiration"], years) & (end < len(quote_days))
@@ -148,27 +147,27 @@ def contract_lives(chain: Chain, years: Sequence[int]) -> pl.DataFrame:
     return lives.filter(pl.Series(is_first))
 
 
-def _followed(successor: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _successors(successor: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return, for each row, how many rows follow it (-1 ends a chain of successors), and the last of them."""
     last = np.where(successor >= 0, successor, np.arange(len(successor)))
     later = (successor >= 0).astype(np.int64)
-    while (last[last] != last).any():  # each round goes twice as far
+    while (last[last] != last).any():  # each round reaches twice as far
         later, last = later + later[last], last[last]
     return later, last
 
 
 def _all_cached(start: pl.Series, end: pl.Series, years: Sequence[int]) -> NDArray[np.bool_]:
-    """Return of each pair of dates whether all years from the one to the other are cached."""
+    """Return whether all years from each start date to its end date are cached."""
     known, first, last = np.asarray(years, np.int64), start.dt.year().to_numpy(), end.dt.year().to_numpy()
     return np.asarray(np.searchsorted(known, last, "right") - np.searchsorted(known, first) == last - first + 1)
 
 
 def _by_year(days: pl.DataFrame, listed: pl.DataFrame, contracts: pl.DataFrame, years: Sequence[int]) -> pl.DataFrame:
     def row(name: str, *years: int) -> dict[str, Any]:
-        dated, begun = (pl.col(column).dt.year().is_in(years) for column in ("date", "first"))
+        dated, started = (pl.col(column).dt.year().is_in(years) for column in ("date", "first"))
         own, each = days.filter(dated), listed.filter(dated)["strikes_each"].median()
         medians = {"expirations": own["expirations"].median(), "strikes": own["strikes"].median(), "strikes_each": each}
-        return {"year": name, "quote_days": own.height} | medians | _persistence(contracts.filter(begun))
+        return {"year": name, "quote_days": own.height} | medians | _persistence(contracts.filter(started))
 
     return _table([*(row(str(year), year) for year in years), row("all", *years)])
 
@@ -185,7 +184,7 @@ def _by_dte(quote_days: int, listed: pl.DataFrame, contracts: pl.DataFrame) -> p
 
 
 def _persistence(contracts: pl.DataFrame) -> dict[str, Any]:
-    """Return how many contracts there are, and the shares of their days and of their ends that are quoted."""
+    """Return the number of contracts, and the shares of their days and of their last days that are quoted."""
     ends = contracts["at_end"].drop_nulls()
     return {
         "contracts": contracts.height,
@@ -202,14 +201,14 @@ def _table(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
     texts, counts = ("year", "dte"), ("quote_days", "contracts")
     types = dict.fromkeys(texts, pl.String) | dict.fromkeys(counts, pl.Int64)
     frame = pl.DataFrame(rows, schema={name: types.get(name, pl.Float64) for name in rows[0]})
-    # Decimals are printed with all their places, so that the points stand below each other.
+    # Decimals are printed with all their places, so that their points line up.
     return frame.with_columns(cs.ends_with("_pct").round(1).cast(pl.Decimal(4, 1)))
 
 
 def _gaps(days: pl.Series, years: Sequence[int]) -> pl.DataFrame:
-    """Return the longest gaps; one across years that are not cached is unknown, and left out."""
-    before, after = days.head(-1), days.tail(-1)
-    cached = pl.Series(_all_cached(before, after, years))
-    gaps = pl.DataFrame({"after": before, "before": after, "days": (after - before).dt.total_days()})
+    """Return the longest gaps, without those that reach into years that are not cached."""
+    start, end = days.head(-1), days.tail(-1)
+    cached = pl.Series(_all_cached(start, end, years))
+    gaps = pl.DataFrame({"after": start, "before": end, "days": (end - start).dt.total_days()})
     gaps = gaps.filter(cached, pl.col("days") > 1)
     return gaps.sort("days", "after", descending=[True, False]).head(LONGEST)

@@ -1,1 +1,1 @@
-"""The job room: what a person asks for, from the job file to the single backtest."""
+"""Jobs: the job file, its parameters and strategies, and the plan of its backtests."""

@@ -1,4 +1,4 @@
-"""Loading a job file: YAML, what the command line overrides, and the errors of both."""
+"""Loading a job file: YAML, overrides from the command line, and the errors of both."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import yaml
 from msgspec import structs
 
 from options_bt.errors import Fault, InputError, JobFileError, nearest
-from options_bt.job.checks import shown
 from options_bt.job.parameters import EXCLUSIVE, FIELDS
 from options_bt.job.reading import read_job
 from options_bt.job.schema import JobFile
+from options_bt.job.validation import shortened
 
 _OWN_SCALARS = {"bool", "float", "timestamp"}
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML: the tickers ON and NO and dates stay text, 1e5 is a number, a key stands once."""
+    """Safe YAML: the tickers ON and NO and dates stay text, 1e5 is a number, no key occurs twice."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's own way of setting them
+    yaml_implicit_resolvers = {  # noqa: RUF012  # as PyYAML sets them
         first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _OWN_SCALARS]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -33,7 +33,7 @@ class _Loader(yaml.SafeLoader):
         for index, key in enumerate(keys):
             if key in keys[:index]:
                 mark = own[index].start_mark
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=mark)
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} occurs twice", problem_mark=mark)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
 
@@ -54,20 +54,20 @@ def load_job(
     overrides: Sequence[str] = (),
     name: str | None = None,
 ) -> JobFile:
-    """Return the valid job of a job file, with what the command line overrides.
+    """Return the valid job of a job file, with the overrides of the command line.
 
     Parameters
     ----------
     path : str or Path
-        A YAML file in the form of docs/job-files.md.
+        A YAML file as docs/job-files.md describes it.
     symbols : sequence of str
-        Run only these; each must stand in the file.
+        Run only these; each must be in the file.
     quick : bool
         Apply the file's `quick` section, and add ``-quick`` to the name.
     overrides : sequence of str
-        ``key=value`` for any parameter, the value in YAML; a list makes an axis of it.
+        ``key=value`` for any parameter, the value in YAML; a list makes it an axis.
     name : str, optional
-        Name of the run, instead of the file's.
+        Name of the run, in place of the file's.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def _yaml(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        hint = _like(path) if isinstance(error, FileNotFoundError) else ""
+        hint = _nearest_file(path) if isinstance(error, FileNotFoundError) else ""
         raise InputError(f"{path}: cannot be read: {reason}{hint}") from None
     try:
         return yaml.load(text, Loader=_Loader)
@@ -122,7 +122,7 @@ def _yaml(path: Path) -> Any:
         raise JobFileError(str(path), [Fault("", f"not YAML: {error}")]) from None
 
 
-def _like(path: Path) -> str:
+def _nearest_file(path: Path) -> str:
     return nearest(path.name, (file.name for file in path.parent.glob("*.y*ml")))
 
 
@@ -145,14 +145,14 @@ def _override(data: dict[str, Any], override: str) -> None:
     if key == "strategy":
         data["strategy"] = None if isinstance(value, list) else value
     section = "grid" if isinstance(value, list) else "params"
-    # A section that is no mapping stays, for the reader to refuse.
+    # A section that is not a mapping is left for the reader to reject.
     if (key != "strategy" or section == "grid") and isinstance(data.get(section), dict | None):
         data[section] = (data.get(section) or {}) | {key: value}
 
 
 def _quick(data: dict[str, Any], job: JobFile, path: str | Path) -> dict[str, Any]:
     if job.quick is None:
-        raise InputError(f"{path}: --quick needs a section `quick`, as in: quick: {{start: 2023-01-01}}")
+        raise InputError(f"{path}: --quick needs a section `quick`, such as quick: {{start: 2023-01-01}}")
     period = {"start": job.quick.start or job.period.start, "end": job.quick.end or job.period.end}
     symbols = list(job.quick.symbols or job.symbols)
     return data | {"name": f"{job.name}-quick", "period": period, "symbols": symbols}
@@ -163,6 +163,6 @@ def _only(job: JobFile, symbols: Iterable[str]) -> JobFile:
         if symbol not in job.symbols:
             hint = nearest(symbol, job.symbols)
             raise InputError(
-                f"--symbol {shown(symbol)} is not in the job file{hint}; allowed: {', '.join(job.symbols)}"
+                f"--symbol {shortened(symbol)} is not in the job file{hint}; allowed: {', '.join(job.symbols)}"
             )
     return structs.replace(job, symbols=tuple(s for s in job.symbols if s in set(symbols)))

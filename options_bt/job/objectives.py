@@ -1,4 +1,4 @@
-"""The metrics that results can be ranked by, and which way is better."""
+"""The metrics that results can be ranked by, and those where lower is better."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ OBJECTIVES = (
     "max_drawdown",
     "cvar_95",
 )
-"""What a job file may name as `objective`."""
+"""The values of `objective` in a job file."""

@@ -1,4 +1,4 @@
-"""The parameters of one backtest: names, defaults, bounds, and the one way each is written.
+"""The parameters of one backtest: names, defaults, bounds, and the canonical form of each.
 
 Units are those of docs/semantics.md: US dollars per share, calendar days, fractions (0.5 is a half).
 """
@@ -20,12 +20,12 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Parameters(Struct, frozen=True, kw_only=True):
-    """Every parameter of one backtest but its strategy; null turns an optional rule off.
+    """Every parameter of one backtest except its strategy; null turns an optional rule off.
 
     Attributes
     ----------
     dte : str
-        Days to expiration at entry, both ends included, as ``30-45`` or ``30-45@35`` (nearest to 35; the
+        Days to expiration at entry, both ends included, such as ``30-45`` or ``30-45@35`` (nearest to 35; the
         default target is the midpoint).
     entry_every : str
         ``any``, ``first_of_week`` or weekdays joined by commas in week order (``mon,wed``).
@@ -67,7 +67,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
 FIELDS = {field.name: field for field in msgspec.structs.fields(Parameters)}
 
 EXCLUSIVE = (("width", "width_pct"), ("contracts", "risk"))
-"""Pairs of which a job may give one: the second, where set, overrides the first's default."""
+"""Pairs of which a job may set one: the second, where set, overrides the first's default."""
 
 LONGEST_DTE = 10_000
 DTE_FORM = f"a range of days such as 30-45, or 30-45@35 with a target; from 1 to {LONGEST_DTE}"
@@ -90,7 +90,7 @@ def dte_range(dte: str) -> tuple[int, int, float]:
 
 
 def canonical_dte(value: Any) -> str:
-    """Return the one spelling of a `dte`, from a string, a whole number of days, a pair or a mapping.
+    """Return the canonical form of a `dte`, given as a text, a whole number of days, a pair or a mapping.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def canonical_dte(value: Any) -> str:
             pass
         case _:
             raise ValueError(DTE_FORM)
-    if bool in (type(low), type(high), type(target)):  # to Python true is a whole number
+    if bool in (type(low), type(high), type(target)):  # true is an int in Python
         raise ValueError(DTE_FORM)
     middle = (low + high) / 2
     target = middle if target is None else round(float(target), 3)
@@ -123,12 +123,12 @@ def canonical_dte(value: Any) -> str:
 
 
 def canonical_entry_every(value: Any) -> str:
-    """Return the one spelling of an `entry_every`, from its name or a list of weekdays.
+    """Return the canonical form of an `entry_every`, given as a name or a list of weekdays.
 
     Raises
     ------
     ValueError
-        When it names anything else.
+        When it is anything else.
     """
     if value in ("any", "first_of_week"):
         return str(value)
@@ -142,4 +142,4 @@ CANONICAL: dict[str, tuple[Callable[[Any], str], str]] = {
     "dte": (canonical_dte, DTE_FORM),
     "entry_every": (canonical_entry_every, ENTRY_FORM),
 }
-"""Parameters that people write in several ways: the function that gives the one way, and what is allowed."""
+"""Parameters with several spellings: the function that returns the canonical one, and what is allowed."""

@@ -1,4 +1,4 @@
-"""The planner: a job file's grid as a sequence of job specs that is never held as a list."""
+"""The plan: a job file's grid as a lazy sequence of job specs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from options_bt.job.spec import JobSpec
 from options_bt.job.windows import spans
 
 WARM_UP_YEARS = 2
-"""Calendar years of quotes before a period that belong to its data: 252 quote days of any density fit."""
+"""Calendar years of quotes before a period that belong to its data: enough for 252 quote days."""
 
 
 class Plan(Sequence[JobSpec]):
     """Every backtest of a job file, by position: symbol by symbol, span by span, the last axis fastest.
 
-    Equal specs occur once, since the values of every axis are distinct.
+    No spec occurs twice, since the values of every axis are distinct.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Plan(Sequence[JobSpec]):
     spans : list of Span
         The full period, or the train and test spans of the windows.
     per_symbol : int
-        Backtests of one symbol; those of symbol number s have the positions from ``s * per_symbol``.
+        Backtests per symbol; those of symbol number s start at position ``s * per_symbol``.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class Plan(Sequence[JobSpec]):
 
     @property
     def predicates(self) -> set[str]:
-        """Every predicate that any of the plan's jobs asks."""
+        """Every predicate of the plan's jobs."""
         axes = dict(self.job.grid)
         strategies = axes.get("strategy", (self.job.strategy,))
         entries = axes.get("entry_when", (self.job.params.entry_when,))
@@ -95,5 +95,5 @@ class Plan(Sequence[JobSpec]):
 
     @property
     def years(self) -> range:
-        """The calendar years of quotes that the plan's jobs may look at."""
+        """The calendar years of quotes that the plan's jobs may read."""
         return range(self.job.period.start.year - WARM_UP_YEARS, self.job.period.end.year + 1)

@@ -24,31 +24,32 @@ FEATURES = (
 )
 """The columns that a predicate may use; each is known at the close of its day."""
 
-
 _HISTORY = frozenset(name for name in FEATURES if name.startswith("history_"))
 
 
 def history_columns(predicate: str) -> list[str]:
-    """Return the columns of a valid predicate that come from the source's own volatility history."""
+    """Return the columns of a valid predicate that come from the source's volatility history, sorted."""
     import polars as pl  # heavy, and most job files have no predicate
 
     return sorted(_HISTORY & set(pl.sql_expr(predicate).meta.root_names()))
 
 
 class Problem(NamedTuple):
-    """Why a predicate is refused."""
+    """Why a predicate is rejected."""
 
     got: str
     allowed: str
 
 
-def bad_predicate(predicate: str) -> Problem | None:
-    """Return what is wrong with a predicate, or None where it is a true-or-false expression over FEATURES."""
+def predicate_problem(predicate: str) -> Problem | None:
+    """Return what is wrong with a predicate, or None for a true-or-false expression over FEATURES."""
     import polars as pl  # heavy, and most job files have no predicate
 
     days = pl.DataFrame({name: [1.0, 4.0, 2.0, 5.0, 3.0] for name in FEATURES})
     try:
         expression = pl.sql_expr(predicate).alias("answer")
+        # Some versions of polars ignore whatever follows an expression, such as a second statement.
+        pl.sql_expr(f"({predicate}\n)")
         together = days.with_columns(expression)
         alone = pl.concat(days[day].with_columns(expression) for day in range(days.height))
     except (pl.exceptions.PolarsError, ValueError) as error:
@@ -57,5 +58,5 @@ def bad_predicate(predicate: str) -> Problem | None:
     if together["answer"].dtype != pl.Boolean:
         return Problem(f"got {predicate!r}, a {together['answer'].dtype}", "something true or false")
     if not together.equals(alone):
-        return Problem(f"got {predicate!r}, which looks at other days", "an expression over the day's features alone")
+        return Problem(f"got {predicate!r}, which reads other days", "an expression over the day's features alone")
     return None

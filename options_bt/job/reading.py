@@ -1,4 +1,4 @@
-"""Reading a job file: plain data in, a valid job or the list of all its faults out."""
+"""Reading a job: plain data in, a valid job or all of its faults out."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from msgspec import structs
 
 from options_bt.errors import Fault, nearest
-from options_bt.job.checks import INVALID, Checker, shown
 from options_bt.job.objectives import OBJECTIVES
 from options_bt.job.parameters import CANONICAL, EXCLUSIVE, FIELDS, Parameters
-from options_bt.job.predicates import bad_predicate
+from options_bt.job.predicates import predicate_problem
 from options_bt.job.schema import JobFile, Period, Quick, RunSettings
 from options_bt.job.strategies import STRATEGIES, Strategy
 from options_bt.job.strategy_mapping import read_strategy
+from options_bt.job.validation import INVALID, Validator, shortened
 from options_bt.job.windows import DURATION_FORM, Windows, spans
 
 NAME_FORM = "a plain file name: letters, digits, '.', '_' and '-', starting with a letter or digit"
@@ -27,12 +27,12 @@ _REQUIRED = {"name": NAME_FORM, "symbols": "a list of tickers", "period": "a sta
 
 
 def read_job(data: Any) -> tuple[JobFile | None, list[Fault]]:
-    """Return the job that plain data describes, or every fault of it.
+    """Return the job that plain data describes, or all of its faults.
 
     Parameters
     ----------
     data : Any
-        What a YAML or JSON loader gave.
+        From a YAML or JSON loader.
 
     Returns
     -------
@@ -45,8 +45,8 @@ def read_job(data: Any) -> tuple[JobFile | None, list[Fault]]:
     if isinstance(data, Mapping):
         for key, form in _REQUIRED.items():
             if key not in entries:
-                reader.refuse(key, "missing", form)
-    # A key with nothing behind it is as good as none.
+                reader.reject(key, "missing", form)
+    # A key without a value counts as missing.
     entries = {key: value for key, value in entries.items() if value is not None or key in _REQUIRED}
     read = {key: getattr(reader, key)(value) for key, value in entries.items()}
     reader.cross_check(read, entries)
@@ -55,8 +55,8 @@ def read_job(data: Any) -> tuple[JobFile | None, list[Fault]]:
     return JobFile(**read, repeated=reader.repeated), []
 
 
-class _Reader(Checker):
-    """One method for each key of a job file."""
+class _Reader(Validator):
+    """Reads a job file with one method for each key."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,21 +69,21 @@ class _Reader(Checker):
 
     def name(self, value: Any) -> Any:
         if not isinstance(value, str) or not _NAME.fullmatch(value):
-            return self.refuse("name", f"got {shown(value)}", NAME_FORM)
+            return self.reject("name", f"got {shortened(value)}", NAME_FORM)
         return value
 
     def symbols(self, value: Any, path: str = "symbols") -> Any:
         if not isinstance(value, list | tuple) or not value:
-            return self.refuse(path, f"got {shown(value)}", "a list of tickers, at least one")
+            return self.reject(path, f"got {shortened(value)}", "a list of tickers, at least one")
         for index, symbol in enumerate(value):
             if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
-                self.refuse(f"{path}[{index}]", f"got {shown(symbol)}", SYMBOL_FORM)
+                self.reject(f"{path}[{index}]", f"got {shortened(symbol)}", SYMBOL_FORM)
         return self._once([str(symbol) for symbol in value])
 
     def period(self, value: Any) -> Any:
         period = self.struct(value, Period, "period")
         if isinstance(period, Period) and period.end < period.start:
-            return self.refuse("period.end", f"got {period.end}", f"{period.start} or later")
+            return self.reject("period.end", f"got {period.end}", f"{period.start} or later")
         return period
 
     def quick(self, value: Any) -> Any:
@@ -97,12 +97,12 @@ class _Reader(Checker):
     def source(self, value: Any) -> Any:
         kinds = "demo, files:PATH or mysql://user@host:port"
         if not isinstance(value, str):
-            # Not what it holds: a password may be in it.
-            return self.refuse("source", f"got a {type(value).__name__}", kinds)
+            # Not the value: it may hold a password.
+            return self.reject("source", f"got a {type(value).__name__}", kinds)
         kind = re.split(r"[:?]", value, maxsplit=1)[0]
         if "$" not in kind and kind not in ("demo", "files", "mysql"):
             hint = nearest(kind, ("demo", "files", "mysql"))
-            return self.refuse("source", f"got a source of kind {shown(kind)}{hint}", kinds)
+            return self.reject("source", f"got a source of kind {shortened(kind)}{hint}", kinds)
         return value
 
     def columns(self, value: Any) -> Any:
@@ -115,14 +115,14 @@ class _Reader(Checker):
             return STRATEGIES[value]
         hint = nearest(value, STRATEGIES) if isinstance(value, str) else ""
         known = ", ".join(STRATEGIES) + ", or a mapping with legs or arms of your own"
-        return self.refuse(path, f"got {shown(value)}{hint}", known)
+        return self.reject(path, f"got {shortened(value)}{hint}", known)
 
     def grid(self, value: Any) -> Any:
         axes = []
         for name, values in self.mapping(value, "grid", (*FIELDS, "strategy")).items():
             path = f"grid.{name}"
             if not isinstance(values, list | tuple) or not values:
-                self.refuse(path, f"got {shown(values)}", "a list of at least one value")
+                self.reject(path, f"got {shortened(values)}", "a list of at least one value")
                 continue
             read = [self._parameter(name, v, f"{path}[{i}]") for i, v in enumerate(values)]
             axes.append((name, self._once(read)))
@@ -133,7 +133,7 @@ class _Reader(Checker):
     def _check_names(self, strategies: list[Strategy]) -> None:
         names = [strategy.name for strategy in strategies]
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-            self.refuse("grid.strategy", f"two strategies are called {shown(name)}", "a name for each")
+            self.reject("grid.strategy", f"two strategies are called {shortened(name)}", "a name for each")
 
     def params(self, value: Any) -> Any:
         entries = self.mapping(value, "params", FIELDS)
@@ -148,9 +148,9 @@ class _Reader(Checker):
             try:
                 return canonical(value)
             except (ValueError, TypeError):
-                return self.refuse(path, f"got {shown(value)}", form)
-        if name == "entry_when" and isinstance(value, str) and (problem := bad_predicate(value)):
-            return self.refuse(path, problem.got, problem.allowed)
+                return self.reject(path, f"got {shortened(value)}", form)
+        if name == "entry_when" and isinstance(value, str) and (problem := predicate_problem(value)):
+            return self.reject(path, problem.got, problem.allowed)
         return self.value(value, FIELDS[name].type, path)
 
     def windows(self, value: Any) -> Any:
@@ -162,7 +162,7 @@ class _Reader(Checker):
         if value in OBJECTIVES:
             return value
         hint = nearest(str(value), OBJECTIVES)
-        return self.refuse("objective", f"got {shown(value)}{hint}", ", ".join(OBJECTIVES))
+        return self.reject("objective", f"got {shortened(value)}{hint}", ", ".join(OBJECTIVES))
 
     def run(self, value: Any) -> Any:
         forms = {
@@ -172,17 +172,17 @@ class _Reader(Checker):
         return self.struct(value, RunSettings, "run", forms)
 
     def cross_check(self, read: dict[str, Any], entries: dict[str, Any]) -> None:
-        """Refuse what is right key by key and wrong together."""
+        """Reject keys that are valid one by one, but not together."""
         axes = entries["grid"] if isinstance(entries.get("grid"), Mapping) else {}
         fixed = entries["params"] if isinstance(entries.get("params"), Mapping) else {}
         for name in axes:
             if name in fixed or (name == "strategy" and "strategy" in entries):
                 other = name if name == "strategy" else f"params.{name}"
-                self.refuse(f"grid.{name}", f"also given as {other}", "one of the two")
+                self.reject(f"grid.{name}", f"also given as {other}", "one of the two")
         for first, second in EXCLUSIVE:
             given = [name for name in (first, second) if name in axes or fixed.get(name) is not None]
             if len(given) == 2:
-                self.refuse(f"params.{second}", f"also given: {first}", f"{first} or {second}")
+                self.reject(f"params.{second}", f"also given: {first}", f"{first} or {second}")
         period, windows = read.get("period"), read.get("windows")
         if isinstance(period, Period):
             self._check_windows(period, windows)
@@ -194,14 +194,14 @@ class _Reader(Checker):
         cut = spans(period.start, period.end, windows)
         short = next((span for span in cut if span.end < span.start), None)
         if short is not None:
-            problem = f"got {shown(windows.embargo)}, which leaves window {short.window} no day of training"
-            self.refuse("windows.embargo", problem, f"less than train, which is {windows.train}")
+            problem = f"got {shortened(windows.embargo)}, which leaves no training in window {short.window}"
+            self.reject("windows.embargo", problem, f"less than train, which is {windows.train}")
         found = len(cut) // 2
         if found == 0 or (windows.count is not None and found < windows.count):
-            wanted = "at least 1" if windows.count is None else str(windows.count)
-            where = f"{period.start} to {period.end} has room for {found}"
-            self.refuse("windows", f"the period {where}", f"{wanted}: lengthen it or shorten the windows")
+            needed = "at least 1" if windows.count is None else str(windows.count)
+            problem = f"the period {period.start} to {period.end} has room for {found}"
+            self.reject("windows", problem, f"{needed}: lengthen it or shorten the windows")
 
     def _check_quick(self, period: Period, quick: Any) -> None:
         if isinstance(quick, Quick) and (quick.start or period.start) > (quick.end or period.end):
-            self.refuse("quick", "its days end before they start", f"days up to {period.end}")
+            self.reject("quick", "its end is before its start", f"days up to {period.end}")

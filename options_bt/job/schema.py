@@ -1,4 +1,4 @@
-"""The job file as data: what a valid one holds."""
+"""A valid job file as data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from options_bt.job.windows import Windows
 Axis = tuple[str, tuple[Any, ...]]
 
 KEPT_UP_TO = 10_000
-"""Jobs up to which ``keep: auto`` stores the trades and equity of all. On six years of the sparse demo market they take
-7.5 kB each: these 75 MB, a million 7.5 GB."""
+"""Up to this many jobs, ``keep: auto`` stores the trades and equity of all. On six years of the sparse demo market they
+take 7.5 kB a job: 75 MB for these, 7.5 GB for a million."""
 KEPT_BEST = 100
-"""Of how many of the best it stores them in a larger run."""
+"""How many of the best jobs it stores them for in a larger run."""
 
 
 class Period(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Period(Struct, frozen=True):
 
 
 class Quick(Struct, frozen=True, kw_only=True):
-    """What `--quick` overrides."""
+    """The values that `--quick` sets."""
 
     start: date | None = None
     end: date | None = None
@@ -42,14 +42,14 @@ class RunSettings(Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     workers : int or 'auto'
-        Worker processes; 1 runs in this process, ``auto`` takes what the cores and the work ask for.
+        Worker processes; 1 runs in this process, ``auto`` fits the number to the cores and the work.
     timeout : float
-        Seconds after which one backtest counts as stuck.
+        Seconds after which a backtest counts as stuck.
     retries : int
-        How often a job whose worker died is tried again.
+        How often a job whose worker died is retried.
     keep : str
-        Whose trades and equity are stored: ``all``, ``metrics`` (of none), ``top N`` (of the N best by the objective)
-        or ``auto`` (of all up to `KEPT_UP_TO` jobs, else of the best `KEPT_BEST`).
+        The jobs whose trades and equity are stored: ``all``, ``metrics`` (none), ``top N`` (the N best by the
+        objective) or ``auto`` (all of up to `KEPT_UP_TO` jobs, else the best `KEPT_BEST`).
     """
 
     workers: Annotated[int, Meta(ge=1, le=256)] | Literal["auto"] = "auto"
@@ -58,7 +58,7 @@ class RunSettings(Struct, frozen=True, kw_only=True):
     keep: Annotated[str, Meta(pattern=r"^(auto|all|metrics|top [1-9][0-9]{0,8})\Z")] = "auto"
 
     def kept(self, total: int) -> int:
-        """Return of how many of `total` jobs trades and equity are stored."""
+        """Return for how many of `total` jobs trades and equity are stored."""
         match self.keep.split():
             case ["all"]:
                 return total
@@ -71,22 +71,22 @@ class RunSettings(Struct, frozen=True, kw_only=True):
 
 
 class JobFile(Struct, frozen=True, kw_only=True):
-    """A whole, valid job file.
+    """A valid job file.
 
     Attributes
     ----------
     source : str
-        As written: environment variables are not expanded here, so that no password is kept.
+        As written: environment variables are not expanded, so that no password is stored.
     columns : dict
         For a `files:` source: our column name to the vendor's.
     strategy : Strategy
-        What runs where the grid has no `strategy` axis.
+        The strategy of a grid without a `strategy` axis.
     grid : tuple of (name, values)
-        The axes in the order of the file, each value in canonical form and once.
+        The axes in the order of the file, with distinct values in canonical form.
     params : Parameters
-        The values of everything that is no axis.
+        The values of all parameters that are not axes.
     repeated : int
-        How many equal values were taken out of the lists of the file.
+        How many repeated values were dropped from the lists of the file.
     """
 
     name: str
@@ -105,12 +105,12 @@ class JobFile(Struct, frozen=True, kw_only=True):
 
 
 def decoded_job(data: Any) -> JobFile:
-    """Return the job that was encoded as JSON; the values of a `strategy` axis are strategies again.
+    """Return a job decoded from JSON data, with the values of a `strategy` axis as strategies.
 
     Raises
     ------
     msgspec.ValidationError
-        When it is none.
+        When the data are not a job.
     """
     job = msgspec.convert(data, JobFile)
     grid = tuple(

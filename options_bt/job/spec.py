@@ -13,21 +13,21 @@ from options_bt.job.parameters import Parameters
 from options_bt.job.strategies import Strategy
 
 SEMANTICS_VERSION = 6
-"""Raised whenever the engine gives other numbers for the same job on the same data."""
+"""Raised with every change of the engine's results for the same job on the same data."""
 
 Role = Literal["full", "train", "test"]
 
 
 class JobSpec(Struct, frozen=True, kw_only=True):
-    """One backtest: what to run on which symbol and days.
+    """One backtest: a strategy and its parameters, a symbol and its days.
 
     Attributes
     ----------
     symbol : str
     window : int
-        Number of the walk-forward window, from 1; 0 where the job file has no windows.
+        Number of the walk-forward window, from 1; 0 without windows.
     role : {'full', 'train', 'test'}
-        What the days are for.
+        The purpose of the days.
     start, end : datetime.date
         First and last day, both included.
     strategy : Strategy
@@ -43,7 +43,7 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     params: Parameters
 
     def id(self, fingerprint: str) -> str:
-        """Return the id of this job on data with that fingerprint: equal ids mean equal results.
+        """Return the id of this job on data with this fingerprint: equal ids mean equal results.
 
         Parameters
         ----------
@@ -60,5 +60,5 @@ class JobSpec(Struct, frozen=True, kw_only=True):
 
     def row(self) -> dict[str, Any]:
         """Return this job as a flat row: symbol, window, role, start, end, strategy, every parameter."""
-        place = {name: getattr(self, name) for name in ("symbol", "window", "role", "start", "end")}
-        return place | {"strategy": self.strategy.name} | msgspec.structs.asdict(self.params)
+        days = {name: getattr(self, name) for name in ("symbol", "window", "role", "start", "end")}
+        return days | {"strategy": self.strategy.name} | msgspec.structs.asdict(self.params)

@@ -1,7 +1,7 @@
-"""Strategies: a name, or a mapping of a job file, resolved to arms of legs.
+"""Strategies as arms of legs.
 
-A strategy has one or more arms. An arm is what may be entered on a day: one to four option legs and, for a
-covered call, shares. All but the directional ones have a single arm without a predicate.
+A strategy has one or more arms. An arm is a position that may be entered on a day: one to four option legs and, for
+a covered call, shares. All but the directional strategies have a single arm without a predicate.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ MAX_LEGS = 4
 
 
 class Leg(Struct, frozen=True, kw_only=True, cache_hash=True):
-    """One option leg and the one way to find its strike.
+    """One option leg and how its strike is chosen.
 
     Attributes
     ----------
     select : {'delta', 'width', 'moneyness', 'same_strike'}
-        How the strike is found.
+        How the strike is chosen.
     value : float or None
-        The delta, width in dollars or moneyness; None takes the job's parameter of that name.
+        The delta, width in dollars or moneyness; None stands for the job's parameter of that name.
     width_pct : float or None
         A width as a fraction of the close, instead of `value`.
     of : str or None
-        The earlier leg that `width` or `same_strike` starts from.
+        The earlier leg that `width` or `same_strike` refers to.
     inward : bool
-        The width goes towards the money instead of away from it.
+        Whether the width goes towards the money instead of away from it.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Leg(Struct, frozen=True, kw_only=True, cache_hash=True):
 
 
 class Arm(Struct, frozen=True, kw_only=True, cache_hash=True):
-    """What may be entered on a day when `when` is true.
+    """A position that may be entered on a day when `when` is true.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Arm(Struct, frozen=True, kw_only=True, cache_hash=True):
     legs : tuple of Leg
         In the order in which they are chosen; one to four.
     kind : {'credit', 'debit', 'custom'}
-        What the premium must be; ``custom`` decides by its sign.
+        What the premium must be; ``custom`` goes by its sign.
     shares : int
         Lots of `multiplier` shares held long per contract.
     when : str or None
@@ -119,7 +119,7 @@ BEARISH = "rsi_14 >= 55 OR (rsi_14 > 45 AND close < sma_20 AND sma_20 < sma_50)"
 
 
 def named_arm(strategy: str, when: str | None = None) -> Arm:
-    """Return the arm of a one-armed named strategy, to be entered when `when` is true."""
+    """Return the arm of a named strategy with one arm, to be entered when `when` is true."""
     return structs.replace(ONE_ARMED[strategy], name=strategy, when=when)
 
 

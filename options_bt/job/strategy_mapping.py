@@ -1,4 +1,4 @@
-"""Reading a strategy of one's own from a job file: legs, or arms of legs."""
+"""Reading a custom strategy from a job file: legs, or arms of legs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 from msgspec import Struct, structs
 
 from options_bt.errors import nearest
-from options_bt.job.checks import INVALID, Checker, Invalid, shown
 from options_bt.job.parameters import Positive, Share
-from options_bt.job.predicates import bad_predicate
+from options_bt.job.predicates import predicate_problem
 from options_bt.job.strategies import (
     MAX_LEGS,
     ONE_ARMED,
@@ -22,12 +21,13 @@ from options_bt.job.strategies import (
     Strategy,
     named_arm,
 )
+from options_bt.job.validation import INVALID, Invalid, Validator, shortened
 
 _ARM_KEYS = ("name", "when", "strategy", "legs", "shares")
 
 
 class _LegEntry(Struct, frozen=True, kw_only=True):
-    """A leg as a job file writes it."""
+    """A leg as in a job file."""
 
     name: str
     right: Right
@@ -42,71 +42,71 @@ class _LegEntry(Struct, frozen=True, kw_only=True):
     same_strike: str | None = None
 
 
-def read_strategy(checker: Checker, value: Mapping[str, Any], path: str) -> Strategy | Invalid:
-    """Return the strategy that a mapping describes, or INVALID with its faults on the checker's list."""
-    entries = checker.mapping(value, path, ("name", "legs", "shares", "arms"))
-    name = checker.value(entries.get("name", "custom"), str, f"{path}.name")
+def read_strategy(validator: Validator, value: Mapping[str, Any], path: str) -> Strategy | Invalid:
+    """Return the strategy that a mapping describes, or INVALID with its faults on the validator's list."""
+    entries = validator.mapping(value, path, ("name", "legs", "shares", "arms"))
+    name = validator.value(entries.get("name", "custom"), str, f"{path}.name")
     if ("legs" in entries) == ("arms" in entries):
         got = "both" if "legs" in entries else "neither"
-        return checker.refuse(path, f"got {got} of legs and arms", "legs, or arms")
+        return validator.reject(path, f"got {got} of legs and arms", "legs, or arms")
     if "legs" in entries:
-        arms = [_read_arm(checker, {k: v for k, v in entries.items() if k != "name"}, path, None)]
+        arms = [_read_arm(validator, {k: v for k, v in entries.items() if k != "name"}, path, None)]
     elif not isinstance(entries["arms"], list | tuple) or not entries["arms"]:
-        return checker.refuse(f"{path}.arms", f"got {shown(entries['arms'])}", "a list of arms")
+        return validator.reject(f"{path}.arms", f"got {shortened(entries['arms'])}", "a list of arms")
     else:
         arms = [
-            _read_arm(checker, entry, f"{path}.arms[{i}]", f"arm_{i + 1}") for i, entry in enumerate(entries["arms"])
+            _read_arm(validator, entry, f"{path}.arms[{i}]", f"arm_{i + 1}") for i, entry in enumerate(entries["arms"])
         ]
     read = tuple(arm for arm in arms if isinstance(arm, Arm))
     return Strategy(name=name, arms=read) if len(read) == len(arms) else INVALID
 
 
-def _read_arm(checker: Checker, value: Any, path: str, name: str | None) -> Arm | Invalid:
-    before = len(checker.faults)
-    entries = checker.mapping(value, path, _ARM_KEYS)
-    when = checker.value(entries.get("when"), str | None, f"{path}.when")
-    own_name = checker.value(entries.get("name"), str | None, f"{path}.name")
-    if isinstance(when, str) and (problem := bad_predicate(when)):
-        checker.refuse(f"{path}.when", problem.got, problem.allowed)
+def _read_arm(validator: Validator, value: Any, path: str, name: str | None) -> Arm | Invalid:
+    before = len(validator.faults)
+    entries = validator.mapping(value, path, _ARM_KEYS)
+    when = validator.value(entries.get("when"), str | None, f"{path}.when")
+    own_name = validator.value(entries.get("name"), str | None, f"{path}.name")
+    if isinstance(when, str) and (problem := predicate_problem(when)):
+        validator.reject(f"{path}.when", problem.got, problem.allowed)
     if "strategy" in entries and "legs" not in entries:
-        arm = _named_arm(checker, entries["strategy"], f"{path}.strategy")
+        arm = _named_arm(validator, entries["strategy"], f"{path}.strategy")
     else:
         arm = Arm(
-            legs=_read_legs(checker, entries.get("legs"), f"{path}.legs"),
-            shares=checker.value(entries.get("shares", 0), int, f"{path}.shares"),
+            legs=_read_legs(validator, entries.get("legs"), f"{path}.legs"),
+            shares=validator.value(entries.get("shares", 0), int, f"{path}.shares"),
         )
         if "strategy" in entries:
-            checker.refuse(path, "got both of legs and strategy", "legs, or strategy")
+            validator.reject(path, "got both of legs and strategy", "legs, or strategy")
         elif isinstance(arm.shares, int) and arm.shares not in (0, 1):
-            checker.refuse(f"{path}.shares", f"got {arm.shares}", "0 or 1")
-    if len(checker.faults) > before or isinstance(arm, Invalid):
+            validator.reject(f"{path}.shares", f"got {arm.shares}", "0 or 1")
+    if len(validator.faults) > before or isinstance(arm, Invalid):
         return INVALID
     return structs.replace(arm, name=own_name or arm.name or name, when=when)
 
 
-def _named_arm(checker: Checker, value: Any, path: str) -> Arm | Invalid:
+def _named_arm(validator: Validator, value: Any, path: str) -> Arm | Invalid:
     if not isinstance(value, str) or value not in ONE_ARMED:
         hint = nearest(str(value), ONE_ARMED)
-        return checker.refuse(path, f"got {shown(value)}{hint}", ", ".join(ONE_ARMED))
+        return validator.reject(path, f"got {shortened(value)}{hint}", ", ".join(ONE_ARMED))
     return named_arm(value)
 
 
-def _read_legs(checker: Checker, value: Any, path: str) -> tuple[Leg, ...]:
+def _read_legs(validator: Validator, value: Any, path: str) -> tuple[Leg, ...]:
     if not isinstance(value, list | tuple) or not 1 <= len(value) <= MAX_LEGS:
-        checker.refuse(path, f"got {shown(value)}", f"a list of 1 to {MAX_LEGS} legs")
+        validator.reject(path, f"got {shortened(value)}", f"a list of 1 to {MAX_LEGS} legs")
         return ()
     legs: list[Leg] = []
     names = [entry.get("name") if isinstance(entry, Mapping) else None for entry in value]
     for index, entry in enumerate(value):
         where = f"{path}[{index}]"
-        read = checker.struct(entry, _LegEntry, where)
+        read = validator.struct(entry, _LegEntry, where)
         if isinstance(read, _LegEntry):
-            leg = _resolved_leg(checker, read, where, [str(name) for name in names[:index] if name is not None])
+            leg = _resolved_leg(validator, read, where, [str(name) for name in names[:index] if name is not None])
             legs += [leg] if isinstance(leg, Leg) else []
     return tuple(legs)
 
 
-def _resolved_leg(checker: Checker, entry: _LegEntry, path: str, earlier: list[str]) -> Leg | Invalid:
+def _resolved_leg(validator: Validator, entry: _LegEntry, path: str, earlier: list[str]) -> Leg | Invalid:
     by_width = entry.width is not None or entry.width_pct is not None or entry.of is not None
     given = {
         "delta": entry.delta is not None,
@@ -117,15 +117,15 @@ def _resolved_leg(checker: Checker, entry: _LegEntry, path: str, earlier: list[s
     chosen = [select for select, is_given in given.items() if is_given] or ["delta"]
     if len(chosen) > 1 or (entry.width is not None and entry.width_pct is not None):
         ways = "one of delta, width with of, width_pct with of, moneyness, same_strike"
-        return checker.refuse(path, "got more than one way to find its strike", ways)
+        return validator.reject(path, "got more than one way to choose its strike", ways)
     if entry.name in earlier:
-        return checker.refuse(f"{path}.name", f"got {shown(entry.name)} again", "a name of its own")
+        return validator.reject(f"{path}.name", f"got {shortened(entry.name)} again", "a different name")
     select = chosen[0]
     anchor = entry.of if select == "width" else entry.same_strike
     if select in ("width", "same_strike") and anchor not in earlier:
         key = "of" if select == "width" else "same_strike"
-        return checker.refuse(
-            f"{path}.{key}", f"got {shown(anchor)}", f"an earlier leg: {', '.join(earlier) or 'there is none'}"
+        return validator.reject(
+            f"{path}.{key}", f"got {shortened(anchor)}", f"an earlier leg: {', '.join(earlier) or 'there is none'}"
         )
     return Leg(
         name=entry.name,

@@ -1,4 +1,4 @@
-"""Walk-forward windows: the spans of days that each combination of parameters runs on."""
+"""Walk-forward windows: the spans of days on which each combination of parameters runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DURATION_FORM = "a number of years, months, weeks or days such as 2y, 6m, 26w or
 
 
 class Windows(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a period is cut: train on one stretch, test on the next, step on, `count` times.
+    """How a period is divided: train on a span, test on the next, then step forward, `count` times.
 
     Attributes
     ----------
@@ -26,12 +26,12 @@ class Windows(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     step : str or None
         From one window's start to the next; the length of a test by default.
     count : int or None
-        How many; as many as the period holds by default.
+        The number of windows; as many as the period holds by default.
     anchored : bool
-        Every training starts on the first day of the period and grows, instead of rolling.
+        Whether every training starts on the first day of the period and grows, instead of rolling.
     embargo : str or None
-        Days before each test that belong neither to it nor to its training, whose end they are cut from, so
-        that the tests are the same with and without it; none by default.
+        Days before each test that belong neither to it nor to its training. They are cut from the end of the
+        training, so that the tests are the same with and without it; none by default.
     """
 
     train: Duration
@@ -43,7 +43,7 @@ class Windows(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Span(NamedTuple):
-    """One stretch of days, both ends included, and what it is for."""
+    """A range of days, both ends included, and its purpose."""
 
     window: int
     role: Role
@@ -52,7 +52,7 @@ class Span(NamedTuple):
 
 
 def shifted(day: date, duration: str, times: int = 1) -> date:
-    """Return the day that lies `times` durations later, or earlier; a month's missing day becomes its last.
+    """Return the day `times` durations later (earlier, if negative); a day that a month does not have is its last.
 
     Examples
     --------
@@ -85,8 +85,8 @@ def spans(start: date, end: date, windows: Windows | None) -> list[Span]:
     -------
     list of Span
         In time order; fewer than ``2 * windows.count`` where the period ends too soon, none where it
-        holds no window at all. A test always lies wholly inside the period and after its training, which
-        an embargo as long leaves with its end before its start.
+        holds no window at all. A test always lies wholly inside the period and after its training. A
+        training no longer than the embargo ends before it starts.
 
     Examples
     --------
@@ -113,8 +113,8 @@ def spans(start: date, end: date, windows: Windows | None) -> list[Span]:
 def _window(number: int, start: date, windows: Windows) -> tuple[Span, Span]:
     """Return the training and the test of a window, wherever the period ends.
 
-    Tests are counted from the first one, so that they follow each other without a gap or an overlap also
-    where months have different lengths.
+    Tests are counted from the first one, so that they follow each other without gaps or overlaps even
+    though months have different lengths.
     """
     step, day = windows.step or windows.test, timedelta(days=1)
     first_test = shifted(start, windows.train)
@@ -131,7 +131,7 @@ def _window(number: int, start: date, windows: Windows) -> tuple[Span, Span]:
 
 
 def _embargo_start(test_start: date, embargo: str | None) -> date:
-    """Return the first day of the embargo before a test: the test's own without one."""
+    """Return the first day of the embargo before a test; without one, that of the test."""
     if embargo is None:
         return test_start
     try:

@@ -1,4 +1,4 @@
-"""Writing a job as the job file that gives it again."""
+"""Writing a job as a job file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from options_bt.job.strategies import ONE_ARMED, STRATEGIES, Arm, Leg, Strategy
 
 
 def written_job(job: JobFile) -> str:
-    """Return a job file in YAML that is read as this job, but for values that its lists repeated.
+    """Return the YAML of a job file that is read as this job, without values that its lists repeated.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def written_job(job: JobFile) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes lists of plain values in a line."""
+    """Writes lists of plain values on one line."""
 
 
 def _represented_list(dumper: yaml.SafeDumper, values: Sequence[Any]) -> yaml.Node:
@@ -56,7 +56,7 @@ def _entries(job: JobFile) -> dict[str, Any]:
 
 
 def _changed(struct: msgspec.Struct, default: msgspec.Struct) -> dict[str, Any]:
-    """Return the fields whose values are not those of another struct, with plain values."""
+    """Return the fields, as plain values, that differ from another struct's."""
     names = struct.__struct_fields__
     values = ((name, getattr(struct, name)) for name in names if getattr(struct, name) != getattr(default, name))
     return {name: _plain(msgspec.to_builtins(value, builtin_types=(date,))) for name, value in values}

@@ -137,7 +137,7 @@ def test_wrong_options_are_refused_and_nothing_is_written(
         ("- a\n- b\n", ["1 fault", "allowed: a mapping of keys to values"]),
         ("{}", ["name: missing", "symbols: missing", "period: missing"]),
         ("name: [unclosed\n", ["not YAML", "line "]),
-        ("name: a\nname: b\n", ["line 2, column 1", "the key 'name' stands twice"]),
+        ("name: a\nname: b\n", ["line 2, column 1", "the key 'name' occurs twice"]),
         (JOB.replace("[SPY, NVDA]", "SPY"), ['symbols: got "SPY"; allowed: a list of tickers']),
     ],
     ids=["empty", "list", "empty mapping", "not YAML", "twice", "no list"],

@@ -63,7 +63,7 @@ def test_a_flipped_bit_is_found_named_and_healed_by_the_next_pull(command: Comma
     answer = command("data", "verify", "--cache", year)
     assert answer.code == 1
     assert answer.lines == [
-        f"{path} has another checksum than when it was written",
+        f"{path} does not match its checksum",
         "3 files and 1 built market checked, 1 damaged; the next pull replaces them",
     ]
     assert command("data", "pull", Path("job.yaml"), "--cache", year).code == 0
@@ -76,7 +76,9 @@ def test_a_flipped_bit_is_found_before_a_market_is_built_from_it(command: Comman
     path = year / "demo/chain/SPY/2019.parquet"
     flipped(path)
     refused(
-        command("run", "job.yaml", "--cache", year, "-q"), f"damaged cache: {path} has another checksum", "run again"
+        command("run", "job.yaml", "--cache", year, "-q"),
+        f"damaged cache: {path} does not match its checksum",
+        "rerun the command",
     )
     assert command("run", "job.yaml", "--cache", year, "-q").code == 0
     assert open_run("runs/year").results()["status"].to_list() == ["done"]

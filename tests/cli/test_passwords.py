@@ -67,9 +67,9 @@ class Server(DoltSource):
     chain = _demo.chain
     closes = _demo.closes
     splits = _demo.splits
-    extras = _demo.extras
+    optional_tables = _demo.optional_tables
     rates = _demo.rates
-    gather = _demo.gather
+    prefetch = _demo.prefetch
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from options_bt.data.sources.source import CHAIN_COLUMNS, UNDATED, Snapshot
+from options_bt.data.sources.source import CHAIN_COLUMNS, UNDATED, BasicSource
 
 Row = dict[str, Any]
 Closes = Sequence[tuple[date | None, float | None]]
@@ -38,7 +38,7 @@ def splits_frame(rows: Splits) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=schema, orient="row")
 
 
-class TableSource(Snapshot):
+class TableSource(BasicSource):
     """A source whose one symbol has these rows; counts the years it was asked for."""
 
     def __init__(
@@ -48,14 +48,14 @@ class TableSource(Snapshot):
         splits: Splits = (),
         version: str = "1",
         symbol: str = "X",
-        extras: dict[str, pl.DataFrame] | None = None,
+        optional_tables: dict[str, pl.DataFrame] | None = None,
     ) -> None:
         self.name, self.label, self.version = "table", "a table", version
         self.symbol = symbol
         self.rows = chain_frame(rows)
         self.asked: list[int] = []
         self._closes, self._splits = closes_frame(closes), splits_frame(splits)
-        self._extras = extras or {}
+        self._optional_tables = optional_tables or {}
 
     def symbols(self) -> list[str]:
         return [self.symbol]
@@ -80,5 +80,5 @@ class TableSource(Snapshot):
     def splits(self, symbol: str) -> pl.DataFrame:
         return self._splits
 
-    def extras(self, symbol: str) -> dict[str, pl.DataFrame]:
-        return self._extras
+    def optional_tables(self, symbol: str) -> dict[str, pl.DataFrame]:
+        return self._optional_tables

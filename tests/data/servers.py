@@ -69,7 +69,7 @@ class Server:
             connection.close()
 
     def execute(self, *statements: str, database: str | None = None) -> list[Any]:
-        """Run the statements and give the rows of the last one."""
+        """Run the statements and return the rows of the last one."""
         rows: list[Any] = []
         with self.connected(database) as connection:
             for statement in statements:
@@ -97,7 +97,7 @@ def mariadb() -> Iterator[Server]:
     program = _needed("mariadbd", "on Debian and Ubuntu: apt-get install mariadb-server")
     with TemporaryDirectory(prefix="mariadb-") as folder:
         data, port = Path(folder) / "data", free_port()
-        user = ["--user=root"] if os.geteuid() == 0 else []
+        user = ["--user=root"] if Path(folder).owner() == "root" else []
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"]
         subprocess.run([*install, "--auth-root-authentication-method=normal", *user], check=True)
         start = [program, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"]

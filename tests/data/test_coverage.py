@@ -285,25 +285,25 @@ def test_every_source_that_has_the_symbol_is_shown_or_the_one_asked_for(tmp_path
     ]
 
 
-def test_a_symbol_that_is_not_cached_is_refused_with_the_nearest_and_the_next_step(tmp_path: Path) -> None:
+def test_a_symbol_that_is_not_cached_is_rejected_with_the_nearest_and_the_next_step(tmp_path: Path) -> None:
     filled(tmp_path, "a", source_of(2020, symbol="SPY"), 2020)
     filled(tmp_path, "b", source_of(2020, symbol="QQQ"), 2020)
     for symbol, source, text in (
-        ("spy", None, rf"spy: nothing is cached in {tmp_path} \(did you mean 'SPY'\?\); .*`options-bt data pull"),
-        ("SPY", "b", rf"SPY: nothing is cached in {tmp_path / 'b'}; name it in a job file and run"),
-        ("A" * 300, None, "A: nothing is cached"),
+        ("spy", None, rf"spy: not cached in {tmp_path} \(did you mean 'SPY'\?\); .*`options-bt data pull"),
+        ("SPY", "b", rf"SPY: not cached in {tmp_path / 'b'}; name it in a job file and run"),
+        ("A" * 300, None, "A: not cached"),
     ):
         with pytest.raises(SourceError, match=text):
             cached_coverage(tmp_path, symbol, source)
-    with pytest.raises(SourceError, match="SPY: nothing is cached in "):
+    with pytest.raises(SourceError, match="SPY: not cached in "):
         cached_coverage(tmp_path / "none", "SPY")
 
 
-def test_a_source_that_is_not_cached_is_refused_with_those_that_are(tmp_path: Path) -> None:
+def test_a_source_that_is_not_cached_is_rejected_with_those_that_are(tmp_path: Path) -> None:
     filled(tmp_path, "demo", source_of(2020), 2020)
     with pytest.raises(SourceError, match=r"--source: got 'dmo' \(did you mean 'demo'\?\); allowed: demo"):
         cached_coverage(tmp_path, "X", "dmo")
-    with pytest.raises(SourceError, match="allowed: none, since nothing is cached"):
+    with pytest.raises(SourceError, match="allowed: none; nothing is cached"):
         cached_coverage(tmp_path / "none", "X", "demo")
 
 

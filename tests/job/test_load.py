@@ -28,7 +28,7 @@ def loaded(file: Path, text: str, **options: Any) -> JobFile:
     return load_job(file, **options)
 
 
-def refused(file: Path, text: str, **options: Any) -> str:
+def rejection(file: Path, text: str, **options: Any) -> str:
     with pytest.raises(InputError) as caught:
         loaded(file, text, **options)
     assert caught.value.exit_code == 2
@@ -36,14 +36,14 @@ def refused(file: Path, text: str, **options: Any) -> str:
 
 
 def test_of_very_many_faults_twenty_are_shown(file: Path) -> None:
-    lines = refused(file, BASE + f"grid: {{slippage: {[1 + n / 100 for n in range(1, 100)]}}}\n").splitlines()
+    lines = rejection(file, BASE + f"grid: {{slippage: {[1 + n / 100 for n in range(1, 100)]}}}\n").splitlines()
     assert lines[0] == f"{file}: 99 faults, nothing was run"
     assert len(lines) == 22
     assert lines[-1] == "  and 79 more"
 
 
 def test_all_faults_are_in_one_message_that_names_the_file(file: Path) -> None:
-    message = refused(file, BASE + "grid: {delta: [0.1, 2]}\nparms: {}\nobjective: sharpee\n")
+    message = rejection(file, BASE + "grid: {delta: [0.1, 2]}\nparms: {}\nobjective: sharpee\n")
     assert message.splitlines()[0] == f"{file}: 3 faults, nothing was run"
     assert len(message.splitlines()) == 4
     assert "  grid.delta[1]: got 2; allowed: a number above 0 and at most 1" in message
@@ -95,7 +95,7 @@ def test_any_float_is_read_as_python_writes_it(tmp_path_factory: pytest.TempPath
 
 @pytest.mark.parametrize(("text", "shown"), [(".inf", "inf"), ("-.INF", "-inf"), (".nan", "nan"), ("1e999", "inf")])
 def test_numbers_that_are_none(file: Path, text: str, shown: str) -> None:
-    assert f"params.capital: got {shown}; allowed: a number above 0" in refused(
+    assert f"params.capital: got {shown}; allowed: a number above 0" in rejection(
         file, BASE + f"params: {{capital: {text}}}\n"
     )
 
@@ -108,7 +108,7 @@ def test_true_in_its_three_spellings(file: Path, text: str) -> None:
 
 
 def test_yes_is_no_true(file: Path) -> None:
-    message = refused(file, BASE + "windows: {train: 2y, test: 1y, anchored: yes}\n")
+    message = rejection(file, BASE + "windows: {train: 2y, test: 1y, anchored: yes}\n")
     assert 'windows.anchored: got "yes"; allowed: true or false' in message
 
 
@@ -124,31 +124,31 @@ def test_dates_with_and_without_quotes(file: Path) -> None:
 def test_a_key_that_stands_twice_is_named_with_its_second_place(
     file: Path, text: str, line: int, column: int, key: str
 ) -> None:
-    message = refused(file, BASE + text)
-    assert f"line {line}, column {column}: not YAML: the key '{key}' stands twice" in message
+    message = rejection(file, BASE + text)
+    assert f"line {line}, column {column}: not YAML: the key '{key}' occurs twice" in message
 
 
 @pytest.mark.parametrize(
     ("text", "line"), [("\tparams: 3\n", 4), ("grid: [1\n", 5), ("x: : y\n", 4), ("---\nname: y\n", 4), ("a: *b\n", 4)]
 )
-def test_a_file_that_is_no_yaml_is_refused_with_the_line(file: Path, text: str, line: int) -> None:
-    message = refused(file, BASE + text)
+def test_a_file_that_is_no_yaml_is_rejected_with_the_line(file: Path, text: str, line: int) -> None:
+    message = rejection(file, BASE + text)
     assert message.startswith(f"{file}: 1 fault, nothing was run\n  line {line}, column ")
     assert ": not YAML: " in message
 
 
 @pytest.mark.parametrize("text", ["x: !!python/object:os.system ls\n", "x: !mine 3\n"])
-def test_yaml_that_would_make_objects_is_refused(file: Path, text: str) -> None:
-    assert "could not determine a constructor for the tag" in refused(file, BASE + text)
+def test_yaml_that_would_make_objects_is_rejected(file: Path, text: str) -> None:
+    assert "could not determine a constructor for the tag" in rejection(file, BASE + text)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "text", "- 1\n", "null\n"])
-def test_a_file_without_keys_is_refused(file: Path, text: str) -> None:
-    assert "allowed: a mapping of keys to values" in refused(file, text)
+def test_a_file_without_keys_is_rejected(file: Path, text: str) -> None:
+    assert "allowed: a mapping of keys to values" in rejection(file, text)
 
 
-def test_control_characters_are_refused(file: Path) -> None:
-    assert "not YAML: unacceptable character #x0000" in refused(file, BASE + "\x00")
+def test_control_characters_are_rejected(file: Path) -> None:
+    assert "not YAML: unacceptable character #x0000" in rejection(file, BASE + "\x00")
 
 
 def test_a_mapping_may_be_merged_into_another(file: Path) -> None:
@@ -156,30 +156,30 @@ def test_a_mapping_may_be_merged_into_another(file: Path) -> None:
     assert (job.params.width, job.params.delta) == (3.0, 0.2)
 
 
-def test_a_list_that_holds_itself_is_refused(file: Path) -> None:
-    assert "symbols" in refused(file, f"name: x\nsymbols: &a [*a]\n{PERIOD}")
+def test_a_list_that_holds_itself_is_rejected(file: Path) -> None:
+    assert "symbols" in rejection(file, f"name: x\nsymbols: &a [*a]\n{PERIOD}")
 
 
 # --- Files -----------------------------------------------------------------------------------------
 
 
-def test_a_file_that_is_missing_is_refused_with_the_nearest(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_is_rejected_with_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "delta.yaml").write_text(BASE)
     with pytest.raises(InputError, match=r"detla\.yaml: cannot be read: No such file .*did you mean 'delta\.yaml'\?"):
         load_job(tmp_path / "detla.yaml")
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         load_job(tmp_path)
 
 
-def test_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_missing_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file or directory"):
         load_job(tmp_path / "no" / "job.yaml")
 
 
-def test_a_file_in_another_encoding_is_refused(file: Path) -> None:
+def test_a_file_in_another_encoding_is_rejected(file: Path) -> None:
     file.write_bytes("name: Größe\n".encode("latin-1"))
     with pytest.raises(InputError, match="cannot be read: it is not UTF-8 text"):
         load_job(file)
@@ -240,20 +240,20 @@ def test_a_strategy_is_set_by_name_or_as_an_axis(file: Path, section: str) -> No
 
 
 @pytest.mark.parametrize("override", ["detla=3", "delta", "=3", "", "name=y", "symbols=[A]"])
-def test_an_override_of_something_else_is_refused_with_what_can_be(file: Path, override: str) -> None:
-    message = refused(file, BASE, overrides=[override])
+def test_an_override_of_something_else_is_rejected_with_what_can_be(file: Path, override: str) -> None:
+    message = rejection(file, BASE, overrides=[override])
     assert message.startswith(f"--set {override.partition('=')[0]}: expected KEY=VALUE with a known KEY")
     assert "allowed: delta, " in message
     assert message.endswith(", strategy")
 
 
 def test_the_nearest_key_is_offered(file: Path) -> None:
-    assert "(did you mean 'delta'?)" in refused(file, BASE, overrides=["detla=3"])
+    assert "(did you mean 'delta'?)" in rejection(file, BASE, overrides=["detla=3"])
 
 
 @pytest.mark.parametrize("override", ["delta=[1,", "delta={", "delta=@"])
-def test_an_override_that_is_no_yaml_is_refused(file: Path, override: str) -> None:
-    assert refused(file, BASE, overrides=[override]) == f"--set {override}: the value is not YAML"
+def test_an_override_that_is_no_yaml_is_rejected(file: Path, override: str) -> None:
+    assert rejection(file, BASE, overrides=[override]) == f"--set {override}: the value is not YAML"
 
 
 @pytest.mark.parametrize(
@@ -266,12 +266,12 @@ def test_an_override_that_is_no_yaml_is_refused(file: Path, override: str) -> No
     ],
 )
 def test_an_override_is_checked_like_the_file(file: Path, override: str, message: str) -> None:
-    assert message in refused(file, BASE, overrides=[override])
+    assert message in rejection(file, BASE, overrides=[override])
 
 
 @pytest.mark.parametrize("override", ["source=mysql://me:hunter2@host", "sorce=mysql://me:hunter2@host"])
-def test_a_password_is_not_shown_with_an_override_that_is_refused(file: Path, override: str) -> None:
-    assert "hunter2" not in refused(file, BASE, overrides=[override])
+def test_a_password_is_not_shown_with_an_override_that_is_rejected(file: Path, override: str) -> None:
+    assert "hunter2" not in rejection(file, BASE, overrides=[override])
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_an_override_replaces_the_partner_that_excludes_it(file: Path, section: 
 
 @pytest.mark.parametrize(("section", "override"), [("params: [1]\n", "delta=0.1"), ("grid: wide\n", "delta=[0.1]")])
 def test_an_override_of_a_section_that_is_no_mapping_leaves_its_fault(file: Path, section: str, override: str) -> None:
-    assert "a mapping of keys to values" in refused(file, BASE + section, overrides=[override])
+    assert "a mapping of keys to values" in rejection(file, BASE + section, overrides=[override])
 
 
 # --- Quick, symbols, name --------------------------------------------------------------------------
@@ -305,15 +305,15 @@ def test_quick_keeps_what_it_does_not_name(file: Path) -> None:
 
 
 def test_quick_needs_its_section(file: Path) -> None:
-    assert refused(file, BASE, quick=True) == (
-        f"{file}: --quick needs a section `quick`, as in: quick: {{start: 2023-01-01}}"
+    assert rejection(file, BASE, quick=True) == (
+        f"{file}: --quick needs a section `quick`, such as quick: {{start: 2023-01-01}}"
     )
 
 
-def test_windows_that_do_not_fit_the_quick_days_are_refused(file: Path) -> None:
+def test_windows_that_do_not_fit_the_quick_days_are_rejected(file: Path) -> None:
     text = BASE + "windows: {train: 2y, test: 1y}\nquick: {start: 2023-01-01}\n"
     assert loaded(file, text).windows is not None
-    assert "the period 2023-01-01 to 2024-12-31 has room for 0" in refused(file, text, quick=True)
+    assert "the period 2023-01-01 to 2024-12-31 has room for 0" in rejection(file, text, quick=True)
 
 
 def test_only_the_symbols_asked_for_in_the_order_of_the_file(file: Path) -> None:
@@ -321,21 +321,21 @@ def test_only_the_symbols_asked_for_in_the_order_of_the_file(file: Path) -> None
     assert loaded(file, BASE, symbols=["SPY", "AAPL"]).symbols == ("AAPL", "SPY")
 
 
-def test_a_symbol_that_is_not_in_the_file_is_refused_with_those_that_are(file: Path) -> None:
-    assert refused(file, BASE, symbols=["SPYY"]) == (
+def test_a_symbol_that_is_not_in_the_file_is_rejected_with_those_that_are(file: Path) -> None:
+    assert rejection(file, BASE, symbols=["SPYY"]) == (
         "--symbol \"SPYY\" is not in the job file (did you mean 'SPY'?); allowed: AAPL, SPY"
     )
 
 
 def test_a_symbol_must_be_among_the_quick_ones(file: Path) -> None:
     text = BASE + "quick: {symbols: [SPY]}\n"
-    assert "allowed: SPY" in refused(file, text, quick=True, symbols=["AAPL"])
+    assert "allowed: SPY" in rejection(file, text, quick=True, symbols=["AAPL"])
 
 
 def test_another_name(file: Path) -> None:
     assert loaded(file, BASE, name="y").name == "y"
     assert loaded(file, BASE + "quick: {}\n", name="y", quick=True).name == "y-quick"
-    assert 'name: got "a/b"; allowed: a plain file name' in refused(file, BASE, name="a/b")
+    assert 'name: got "a/b"; allowed: a plain file name' in rejection(file, BASE, name="a/b")
 
 
 # --- Passwords -------------------------------------------------------------------------------------
@@ -361,11 +361,11 @@ def test_a_password_from_the_environment_is_not_kept(file: Path, monkeypatch: py
     ],
 )
 def test_a_password_is_in_no_message(file: Path, line: str) -> None:
-    assert "hunter2" not in refused(file, f"{BASE}{line}\n")
+    assert "hunter2" not in rejection(file, f"{BASE}{line}\n")
 
 
 def test_a_password_is_in_no_message_about_something_else(file: Path) -> None:
-    message = refused(file, BASE + "source: mysql://me:hunter2@host\nparams: {delta: 5}\nfoo: 1\n")
+    message = rejection(file, BASE + "source: mysql://me:hunter2@host\nparams: {delta: 5}\nfoo: 1\n")
     assert "2 faults" in message
     assert "hunter2" not in message
 

@@ -86,7 +86,7 @@ def test_a_target_that_rounds_to_the_middle_is_the_default() -> None:
         {"min": 30, "max": 45, "target": None},
     ],
 )
-def test_what_is_no_range_of_days_is_refused(value: Any) -> None:
+def test_what_is_no_range_of_days_is_rejected(value: Any) -> None:
     with pytest.raises(ValueError):
         canonical_dte(value)
 
@@ -110,7 +110,7 @@ def test_the_names_of_entry_days_stay(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", [], "monday", ["mon", "any"], 3, {"mon": 1}, ["mon", None]])
-def test_other_entry_days_are_refused(value: Any) -> None:
+def test_other_entry_days_are_rejected(value: Any) -> None:
     with pytest.raises(ValueError, match="first_of_week"):
         canonical_entry_every(value)
 

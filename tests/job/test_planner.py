@@ -78,7 +78,7 @@ def test_positions_and_slices_are_those_of_a_list(job: JobFile, data: st.DataObj
     assert plan[position] in plan
 
 
-def test_positions_outside_are_refused_with_the_length() -> None:
+def test_positions_outside_are_rejected_with_the_length() -> None:
     plan = Plan(job_of(grid={"delta": [0.1, 0.2]}))
     for position in (2, -3):
         with pytest.raises(IndexError, match=f"the plan has 2 jobs, got position {position}"):

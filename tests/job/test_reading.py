@@ -216,19 +216,19 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an embargo as long as the training": (
         {"windows": {"train": "2y", "test": "1y", "embargo": "24m"}},
-        'windows.embargo: got "24m", which leaves window 1 no day of training; allowed: less than train, which is 2y',
+        'windows.embargo: got "24m", which leaves no training in window 1; allowed: less than train, which is 2y',
     ),
     "an embargo as long as the training of February": (
         {"windows": {"train": "1m", "test": "1m", "embargo": "28d"}},
-        'windows.embargo: got "28d", which leaves window 2 no day of training; allowed: less than train, which is 1m',
+        'windows.embargo: got "28d", which leaves no training in window 2; allowed: less than train, which is 1m',
     ),
     "an embargo before all dates": (
         {"windows": {"train": "2y", "test": "1y", "embargo": "9999y"}},
-        'windows.embargo: got "9999y", which leaves window 1 no day of training; allowed: less than train, which is 2y',
+        'windows.embargo: got "9999y", which leaves no training in window 1; allowed: less than train, which is 2y',
     ),
     "quick days backwards": (
         {"quick": {"start": "2025-01-01"}},
-        "quick: its days end before they start; allowed: days up to 2024-12-31",
+        "quick: its end is before its start; allowed: days up to 2024-12-31",
     ),
     "a quick ticker": ({"quick": {"symbols": [7]}}, "quick.symbols[0]: got 7; allowed: a ticker such as AAPL or BRK.B"),
     "keep": (
@@ -263,7 +263,7 @@ def test_a_missing_key_is_named(key: str) -> None:
 
 
 @pytest.mark.parametrize("data", [None, "text", 5, [1, 2], [BASE]])
-def test_a_file_that_is_no_mapping_is_refused(data: Any) -> None:
+def test_a_file_that_is_no_mapping_is_rejected(data: Any) -> None:
     job, faults = read_job(data)
     assert job is None
     assert [fault.allowed for fault in faults] == ["a mapping of keys to values"]
@@ -308,7 +308,7 @@ def test_sources(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["mysl://u:hunter2@h", "postgres:hunter2", "root:hunter2@h:3306"])
-def test_a_password_is_not_shown_with_a_source_that_is_refused(source: str) -> None:
+def test_a_password_is_not_shown_with_a_source_that_is_rejected(source: str) -> None:
     assert "hunter2" not in str(only_fault(source=source))
 
 
@@ -330,7 +330,7 @@ def test_windows_past_the_last_date_are_no_crash(entries: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("name", ["max_days", "exit_dte"])
-def test_a_number_that_no_job_can_hold_is_refused(name: str) -> None:
+def test_a_number_that_no_job_can_hold_is_rejected(name: str) -> None:
     assert only_fault(params={name: 10**30}).path == f"params.{name}"
 
 
@@ -352,7 +352,7 @@ trees = st.recursive(
 
 @settings(max_examples=150)
 @given(key=st.sampled_from([*(set(JobFile.__struct_fields__) - {"repeated"})]), value=trees)
-def test_any_value_of_a_key_is_either_read_or_refused_below_that_key(key: str, value: Any) -> None:
+def test_any_value_of_a_key_is_either_read_or_rejected_below_that_key(key: str, value: Any) -> None:
     job, faults = read_job(BASE | {key: value})
     assert (job is None) == bool(faults)
     for fault in faults:
@@ -362,7 +362,7 @@ def test_any_value_of_a_key_is_either_read_or_refused_below_that_key(key: str, v
 
 @settings(max_examples=100)
 @given(data=trees)
-def test_any_data_is_either_read_or_refused(data: Any) -> None:
+def test_any_data_is_either_read_or_rejected(data: Any) -> None:
     job, faults = read_job(data)
     assert job is None
     assert faults
@@ -381,6 +381,6 @@ def test_keep_says_of_how_many_jobs_the_tables_are_stored(keep: str, small: int,
 @pytest.mark.parametrize(
     "keep", ["top", "top -1", "top 1.5", "top100", "top 100\n", "all trades", "none", 5, True, ["all"]]
 )
-def test_what_is_no_value_of_keep_is_refused(keep: object) -> None:
+def test_what_is_no_value_of_keep_is_rejected(keep: object) -> None:
     _, faults = read_job(BASE | {"run": {"keep": keep}})
     assert [fault.path for fault in faults] == ["run.keep"]

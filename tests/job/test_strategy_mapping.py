@@ -131,11 +131,11 @@ FAULTS: dict[str, tuple[list[Any], str]] = {
     "a key": ([SHORT | {"strik": 5}], "strategy.legs[0].strik: unknown key"),
     "two ways": (
         [SHORT | {"delta": 0.2, "moneyness": 1}],
-        "strategy.legs[0]: got more than one way to find its strike; allowed: one of delta, width with of",
+        "strategy.legs[0]: got more than one way to choose its strike; allowed: one of delta, width with of",
     ),
     "two widths": (
         [SHORT, LONG | {"width": 5, "width_pct": 0.1, "of": "short"}],
-        "strategy.legs[1]: got more than one way to find its strike",
+        "strategy.legs[1]: got more than one way to choose its strike",
     ),
     "a width of nothing": (
         [SHORT, LONG | {"width": 5}],
@@ -151,7 +151,7 @@ FAULTS: dict[str, tuple[list[Any], str]] = {
     ),
     "one name twice": (
         [SHORT, LONG | {"name": "short"}],
-        'strategy.legs[1].name: got "short" again; allowed: a name of its own',
+        'strategy.legs[1].name: got "short" again; allowed: a different name',
     ),
 }
 
@@ -192,7 +192,7 @@ def test_a_fault_of_an_arm_says_where_what_was_got_and_what_is_allowed(value: An
 
 
 @pytest.mark.parametrize("value", [["short_put"], {"legs": [SHORT]}])
-def test_an_arm_whose_strategy_is_no_name_is_refused(value: Any) -> None:
+def test_an_arm_whose_strategy_is_no_name_is_rejected(value: Any) -> None:
     assert faults_of({"arms": [{"strategy": value}]})[0].path == "strategy.arms[0].strategy"
 
 

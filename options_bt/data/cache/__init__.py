@@ -1,1 +1,1 @@
-"""The Parquet cache of what was pulled."""
+"""The Parquet cache of pulled data."""

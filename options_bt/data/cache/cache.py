@@ -1,8 +1,8 @@
-"""The Parquet cache: what was pulled from a source, with what was covered and checksums of it all.
+"""The Parquet cache: data pulled from a source, with the years that it covers and checksums of every file.
 
 Layout, below the folder of the source: ``chain/<SYMBOL>/<year>.parquet``; ``<SYMBOL>.parquet`` in ``closes``,
 ``splits``, ``dividends`` and ``volatility``; ``rates.parquet``; ``manifest/<SYMBOL>.json`` and ``rates.json``, written
-after the files that they name. What none of them names does not exist.
+after the files that they list. A file that neither lists does not exist.
 """
 
 from __future__ import annotations
@@ -45,11 +45,13 @@ class Cache:
         self._lock = FileLock(self.folder / ".lock")
 
     def manifest(self, symbol: str) -> Manifest | None:
-        """Return what is cached of a symbol; None when nothing is or its manifest cannot be read."""
+        """Return the manifest of a symbol; None when there is none or it cannot be read."""
         try:
             return msgspec.json.decode((self.folder / "manifest" / f"{symbol}.json").read_bytes(), type=Manifest)
         except NotADirectoryError:
-            raise StorageError(f"{self.folder}: a file stands where the cache has a folder; name another") from None
+            raise StorageError(
+                f"{self.folder}: a file is in the way of the cache folder; name another with --cache"
+            ) from None
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
@@ -61,13 +63,13 @@ class Cache:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other pulls out; one that is told to wait says so."""
+        """Keep other pulls out; a warning says when this one has to wait."""
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 self._lock.acquire(timeout=0)
             except Timeout:
-                logger.warning("Another pull writes to %s; waiting for it", self.folder)
+                logger.warning("Another pull is writing to %s; waiting for it", self.folder)
                 self._lock.acquire()
         try:
             yield
@@ -75,18 +77,17 @@ class Cache:
             self._lock.release()
 
     def missing_years(self, symbol: str, years: Iterable[int], version: str) -> list[int]:
-        """Return the years that a pull has to bring: never pulled, of another version, or damaged in size."""
+        """Return the years to pull: those never pulled, of another version, or whose file has another size."""
         manifest = self.manifest(symbol)
         if manifest is None or manifest.version != version:
             return list(years)
-        whole = {path for path, file in manifest.files() if self._has_size(path, file)}
-        chain = {chain_path(symbol, year) for year in manifest.years}
-        if {path for path, _ in manifest.files()} - chain - whole:
+        if not all(self._has_size(path, file) for path, file in manifest.table_files()):
             return list(years)
-        return [y for y in years if y not in manifest.years or chain_path(symbol, y) not in whole]
+        chain = {y for y, file in manifest.years.items() if self._has_size(chain_path(symbol, y), file)}
+        return [year for year in years if year not in chain]
 
-    def whole(self, manifest: Manifest, year: int) -> pl.DataFrame | None:
-        """Return the cached quotes of a year; None where there are none, or the file is not as it was written."""
+    def undamaged_year(self, manifest: Manifest, year: int) -> pl.DataFrame | None:
+        """Return the cached quotes of a year; None where there is no file, or it has changed since it was written."""
         file = manifest.years.get(year)
         path = self.folder / chain_path(manifest.symbol, year)
         if file is None or not path.is_file() or sha256(path.read_bytes()).hexdigest() != file.sha256:
@@ -94,7 +95,7 @@ class Cache:
         return pl.read_parquet(path)
 
     def write(self, path: str, frame: pl.DataFrame) -> CachedFile:
-        """Write a file below the source's folder; return what a manifest says of it."""
+        """Write a file below the source's folder; return its entry for a manifest."""
         buffer = io.BytesIO()
         frame.write_parquet(buffer, compression="zstd", statistics=True)
         data = buffer.getvalue()
@@ -104,7 +105,7 @@ class Cache:
         )
 
     def save(self, manifest: Manifest) -> None:
-        """Write a manifest: what it names exists from now on."""
+        """Write a manifest: the files that it lists exist from now on."""
         write_atomically(self.folder / "manifest" / f"{manifest.symbol}.json", msgspec.json.encode(manifest))
 
     def remove_leftovers(self) -> None:
@@ -113,25 +114,25 @@ class Cache:
             path.unlink(missing_ok=True)
 
     def fingerprint(self, manifest: Manifest, years: Iterable[int]) -> str:
-        """Return the hash of the values that jobs on these years may look at.
+        """Return the hash of the values that jobs on these years may read.
 
-        Years without rows do not count, so that it says nothing of how the data was asked for.
+        Years without rows do not count, so that the hash does not depend on how the data was pulled.
         """
-        wanted = {*years, UNDATED}
-        parts = [(y, file.content) for y, file in sorted(manifest.years.items()) if y in wanted and file.rows]
+        read = {*years, UNDATED}
+        parts = [(y, file.content) for y, file in sorted(manifest.years.items()) if y in read and file.rows]
         parts += [(-1, manifest.closes.content), (-2, manifest.splits.content)]
-        parts += [(-3, name + file.content) for name, file in sorted(manifest.extras.items()) if file.rows]
+        parts += [(-3, name + file.content) for name, file in sorted(manifest.optional_tables.items()) if file.rows]
         return sha256(repr(parts).encode()).hexdigest()[:16]
 
     def chain(self, manifest: Manifest, years: Iterable[int], columns: Sequence[str] = CHAIN_COLUMNS) -> pl.DataFrame:
         """Return the cached quotes of these years, uncleaned, sorted; equal keys in the order they were read."""
-        wanted = {*years, UNDATED}
-        paths = [chain_path(manifest.symbol, y) for y, f in sorted(manifest.years.items()) if y in wanted and f.rows]
+        read = {*years, UNDATED}
+        paths = [chain_path(manifest.symbol, y) for y, f in sorted(manifest.years.items()) if y in read and f.rows]
         frames = [pl.read_parquet(self.folder / path, columns=list(columns)) for path in paths]
         return pl.concat(frames) if frames else pl.DataFrame(schema={name: CHAIN_SCHEMA[name] for name in columns})
 
     def days(self, manifest: Manifest) -> pl.Series:
-        """Return the dates that have cached quotes, sorted; of a damaged year none."""
+        """Return the dates that have cached quotes, sorted, without the years whose file has another size."""
         found = [pl.Series("date", [], pl.Date)]
         for year, file in manifest.years.items():
             path = chain_path(manifest.symbol, year)
@@ -139,49 +140,41 @@ class Cache:
                 found.append(pl.read_parquet(self.folder / path, columns=["date"])["date"].unique())
         return pl.concat(found).drop_nulls().sort()
 
-    def closes(self, symbol: str) -> pl.DataFrame:
-        """Return the cached closes of a symbol."""
-        return pl.read_parquet(self.folder / f"closes/{symbol}.parquet")
-
-    def splits(self, symbol: str) -> pl.DataFrame:
-        """Return the cached splits of a symbol."""
-        return pl.read_parquet(self.folder / f"splits/{symbol}.parquet")
-
-    def extras(self, manifest: Manifest) -> dict[str, pl.DataFrame]:
-        """Return the cached dividends and volatility history of a symbol, of the two those that its source has."""
-        return {name: pl.read_parquet(self.folder / f"{name}/{manifest.symbol}.parquet") for name in manifest.extras}
+    def tables(self, manifest: Manifest) -> dict[str, pl.DataFrame]:
+        """Return the cached tables of a symbol beside its quotes: closes, splits, and the optional ones by name."""
+        return {path.split("/")[0]: pl.read_parquet(self.folder / path) for path, _ in manifest.table_files()}
 
     def rates(self) -> Rates | None:
-        """Return what is cached of the yields of the treasury; None when nothing is."""
+        """Return the entry of the cached treasury yields; None when there is none."""
         try:
             return msgspec.json.decode((self.folder / "rates.json").read_bytes(), type=Rates)
         except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
             return None
 
     def save_rates(self, rates: Rates) -> None:
-        """Enter the yields, which are written before."""
+        """Write the entry of the treasury yields, after their file."""
         write_atomically(self.folder / "rates.json", msgspec.json.encode(rates))
 
     def damaged(self, entry: Manifest | Rates) -> list[tuple[str, str]]:
-        """Return each file that is not as it was written, with what is wrong with it."""
+        """Return each file that has changed since it was written, with what is wrong with it."""
 
         def fault(named: tuple[str, CachedFile]) -> str:
             path, file = named
             full = self.folder / path
             if not full.is_file():
                 return "is missing"
-            as_written = sha256(full.read_bytes()).hexdigest() == file.sha256
-            return "" if as_written else "has another checksum than when it was written"
+            unchanged = sha256(full.read_bytes()).hexdigest() == file.sha256
+            return "" if unchanged else "does not match its checksum"
 
         files = list(entry.files())
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            return [(path, what) for (path, _), what in zip(files, threads.map(fault, files), strict=True) if what]
+            return [(path, text) for (path, _), text in zip(files, threads.map(fault, files), strict=True) if text]
 
-    def forget(self, manifest: Manifest, paths: Iterable[str]) -> None:
-        """Take damaged files out of the manifest, so that the next pull brings them again."""
-        gone = set(paths)
-        kept = {y: file for y, file in manifest.years.items() if chain_path(manifest.symbol, y) not in gone}
-        for path in gone:
+    def delete(self, manifest: Manifest, paths: Iterable[str]) -> None:
+        """Delete damaged files, also from the manifest, so that the next pull reads them again."""
+        deleted = set(paths)
+        kept = {y: file for y, file in manifest.years.items() if chain_path(manifest.symbol, y) not in deleted}
+        for path in deleted:
             (self.folder / path).unlink(missing_ok=True)
         self.save(structs.replace(manifest, years=kept))
 
@@ -198,7 +191,7 @@ CHAIN_SCHEMA: dict[str, type[pl.DataType]] = {
     "strike": pl.Float64,
     "right": pl.String,
 } | dict.fromkeys(CHAIN_COLUMNS[4:], pl.Float64)
-"""The columns of a year's file, whatever else a source calls or orders them."""
+"""The columns of a year's file."""
 
 
 def cached_sources(root: Path) -> list[Cache]:

@@ -1,4 +1,4 @@
-"""What a manifest of the cache says of one symbol, and the hashes that tell changed data from unchanged."""
+"""The manifest of a cached symbol, and the hashes that tell changed data from unchanged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 import polars as pl
-from msgspec import Struct
+from msgspec import Struct, field
 
 
 class CachedFile(Struct, frozen=True, kw_only=True):
@@ -18,9 +18,9 @@ class CachedFile(Struct, frozen=True, kw_only=True):
     ----------
     rows, bytes : int
     sha256 : str
-        Of the file.
+        Checksum of the file.
     content : str
-        Of the values alone, so that equal data has an equal fingerprint wherever it was pulled.
+        Hash of the values alone, so that equal data has an equal fingerprint wherever it was pulled.
     """
 
     rows: int
@@ -30,7 +30,7 @@ class CachedFile(Struct, frozen=True, kw_only=True):
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """What the cache holds of one symbol.
+    """The cached files of one symbol.
 
     Attributes
     ----------
@@ -39,8 +39,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     years : dict of int to CachedFile
         Whole calendar years of quotes; a covered year without quotes has 0 rows. Year 0 holds rows
         without a date.
-    extras : dict of str to CachedFile
-        Dividends and volatility, where the source has them.
+    optional_tables : dict of str to CachedFile
+        Dividends and volatility, where the source has them; ``extras`` in the file.
     """
 
     symbol: str
@@ -50,20 +50,22 @@ class Manifest(Struct, frozen=True, kw_only=True):
     years: dict[int, CachedFile]
     closes: CachedFile
     splits: CachedFile
-    extras: dict[str, CachedFile] = {}
+    optional_tables: dict[str, CachedFile] = field(default_factory=dict, name="extras")
 
     def files(self) -> Iterator[tuple[str, CachedFile]]:
         """Yield each file's path below the source's folder, with its entry."""
         for year, file in sorted(self.years.items()):
             yield chain_path(self.symbol, year), file
-        yield f"closes/{self.symbol}.parquet", self.closes
-        yield f"splits/{self.symbol}.parquet", self.splits
-        for name, file in sorted(self.extras.items()):
-            yield f"{name}/{self.symbol}.parquet", file
+        yield from self.table_files()
+
+    def table_files(self) -> Iterator[tuple[str, CachedFile]]:
+        """Yield those of the files that do not hold quotes: ``<table>/<SYMBOL>.parquet``."""
+        tables = [("closes", self.closes), ("splits", self.splits), *sorted(self.optional_tables.items())]
+        return ((table_path(name, self.symbol), file) for name, file in tables)
 
 
 class Rates(Struct, frozen=True, kw_only=True):
-    """The yields of the treasury, which belong to no symbol."""
+    """US treasury yields, which belong to no symbol."""
 
     version: str
     file: CachedFile
@@ -78,8 +80,13 @@ def chain_path(symbol: str, year: int) -> str:
     return f"chain/{symbol}/{year or 'undated'}.parquet"
 
 
+def table_path(table: str, symbol: str) -> str:
+    """Return where a symbol's table lies below the source's folder."""
+    return f"{table}/{symbol}.parquet"
+
+
 def rewritten(old: pl.DataFrame, new: pl.DataFrame) -> list[date]:
-    """Return the dates that have quotes in the old frame, and not the same ones in the new."""
+    """Return the dates whose quotes in the old frame are not the same in the new one, sorted."""
     counted = [
         frame.select("date", row=frame.hash_rows()).group_by("date").agg(pl.len(), pl.col("row").sum())
         for frame in (old, new.select(old.columns))
@@ -88,7 +95,7 @@ def rewritten(old: pl.DataFrame, new: pl.DataFrame) -> list[date]:
 
 
 def content_hash(frame: pl.DataFrame) -> str:
-    """Return a hash of a frame's values in their order, whatever library wrote or reads them."""
+    """Return a hash of a frame's values in their order, whatever library wrote them."""
     digest = sha256()
     for column in frame.get_columns():
         if column.dtype == pl.String:

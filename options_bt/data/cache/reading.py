@@ -1,4 +1,4 @@
-"""Finding and reading what the cache holds of a symbol, in whichever source it is."""
+"""Finding and reading a cached symbol, whatever its source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from options_bt.errors import SourceError, nearest
 
 
 class CachedSymbol(NamedTuple):
-    """The cached rows of a symbol as they were pulled: quotes of every year, closes, splits."""
+    """The cached rows of a symbol as pulled: quotes of every year, closes, splits."""
 
     chain: pl.DataFrame
     closes: pl.DataFrame
@@ -21,7 +21,7 @@ class CachedSymbol(NamedTuple):
 
 
 def cached_manifests(root: Path, symbol: str, source: str | None = None) -> list[tuple[Cache, Manifest]]:
-    """Return each cache that has a symbol, with its manifest.
+    """Return each source's cache that has a symbol, with its manifest.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def cached_manifests(root: Path, symbol: str, source: str | None = None) -> list
         The cache of every source.
     symbol : str
     source : str, optional
-        The name of the only source to look at, as `data ls` shows it.
+        Search only this source, named as in `data ls`.
 
     Raises
     ------
@@ -39,20 +39,20 @@ def cached_manifests(root: Path, symbol: str, source: str | None = None) -> list
     caches = cached_sources(root)
     names = [cache.folder.name for cache in caches]
     if source is not None and source not in names:
-        allowed = ", ".join(names) or "none, since nothing is cached"
+        allowed = ", ".join(names) or "none; nothing is cached"
         raise SourceError(f"--source: got {source!r}{nearest(source, names)}; allowed: {allowed}")
-    held = [(c, m) for c in caches if source in (None, c.folder.name) for m in c.manifests()]
-    found = [(cache, manifest) for cache, manifest in held if manifest.symbol == symbol]
+    cached = [(c, m) for c in caches if source in (None, c.folder.name) for m in c.manifests()]
+    found = [(cache, manifest) for cache, manifest in cached if manifest.symbol == symbol]
     if not found:
-        place = root if source is None else root / source
-        hint = nearest(symbol, {manifest.symbol for _, manifest in held})
-        todo = "name it in a job file and run `options-bt data pull JOBFILE`; `options-bt data ls` lists what is cached"
-        raise SourceError(f"{symbol}: nothing is cached in {place}{hint}; {todo}")
+        folder = root if source is None else root / source
+        hint = nearest(symbol, {manifest.symbol for _, manifest in cached})
+        advice = "name it in a job file and run `options-bt data pull JOBFILE`; `options-bt data ls` lists the cache"
+        raise SourceError(f"{symbol}: not cached in {folder}{hint}; {advice}")
     return found
 
 
 def cached_symbol(cache: Cache, manifest: Manifest) -> CachedSymbol:
-    """Read the rows of a symbol.
+    """Return the cached rows of a symbol.
 
     Raises
     ------
@@ -61,7 +61,6 @@ def cached_symbol(cache: Cache, manifest: Manifest) -> CachedSymbol:
     """
     if faults := cache.damaged(manifest):
         path, fault = faults[0]
-        raise SourceError(f"damaged cache: {cache.folder / path} {fault}; run `options-bt data pull JOBFILE` again")
-    return CachedSymbol(
-        cache.chain(manifest, manifest.years), cache.closes(manifest.symbol), cache.splits(manifest.symbol)
-    )
+        raise SourceError(f"damaged cache: {cache.folder / path} {fault}; rerun `options-bt data pull JOBFILE`")
+    tables = cache.tables(manifest)
+    return CachedSymbol(cache.chain(manifest, manifest.years), tables["closes"], tables["splits"])

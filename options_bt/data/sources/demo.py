@@ -30,14 +30,14 @@ from options_bt.data.sources.simulation import (
     price_path,
     uniforms,
 )
-from options_bt.data.sources.source import Snapshot
+from options_bt.data.sources.source import BasicSource
 
 Profile = Literal["sparse", "dense"]
 GENERATOR_VERSION: Final = 1
-"""Raised with every change of a generated number, so that no older cache is taken for current."""
+"""Raised with every change of a generated number, so that no older cache counts as current."""
 
 
-class DemoSource(Snapshot):
+class DemoSource(BasicSource):
     """A source of simulated chains, closes and splits; nothing in it is market data.
 
     A symbol's prices depend on the seed and the symbol alone, so both profiles show one market.
@@ -84,7 +84,7 @@ class DemoSource(Snapshot):
         return START, END
 
     def chain(self, symbol: str, years: Sequence[int]) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Yield a symbol's quotes, a frame per year, the same whatever other years are asked for.
+        """Yield a symbol's quotes, a frame per year, the same whatever other years are requested.
 
         Columns: date, expiration, strike (dollars as traded), right ('call', 'put'), bid, ask
         (dollars per share, whole cents), iv (per year; 0.2 is 20%), delta (puts negative), gamma
@@ -111,7 +111,7 @@ class DemoSource(Snapshot):
         return pl.DataFrame(self._path(symbol).underlying.splits, schema=schema, orient="row")
 
     def problems(self) -> list[str]:
-        """Return nothing: what is simulated has every table and column."""
+        """Return no problems: simulated data has every table and column."""
         return []
 
     def _path(self, symbol: str) -> Path:
@@ -120,10 +120,10 @@ class DemoSource(Snapshot):
         return self._paths[symbol]
 
 
-# --- Which contracts are listed -------------------------------------------------------------------
+# --- Contracts ------------------------------------------------------------------------------------
 
 _FRIDAYS: Final[Days] = np.arange(day_number("2019-01-04"), day_number("2025-06-30"), 7)
-# A Friday that is a holiday hands its expiration to the day before.
+# Options expire on the day before a Friday that is a holiday.
 _EXPIRATIONS: Final[Days] = SESSIONS[np.searchsorted(SESSIONS, _FRIDAYS, side="right") - 1]
 _DATES: Final[list[date]] = _FRIDAYS.astype("datetime64[D]").tolist()
 _MONTHLY: Final = np.array([15 <= friday.day <= 21 for friday in _DATES])
@@ -174,7 +174,7 @@ def _sparse_contracts(path: Path, days: Days) -> Contracts:
     listing = np.searchsorted(TRADING_DAYS, _EXPIRATIONS[fridays] - _LISTED_AHEAD)
     since = path.ratio[days][:, None] / path.ratio[listing]
     close = path.close[days][:, None] * since
-    # Quiet symbols' percentages are drawn in, for their far strikes would be worth nothing.
+    # Percentages are narrower for quiet symbols, whose far strikes would be worth nothing.
     moneyness = 1.0 + _MONEYNESS * min(max(path.underlying.volatility / 0.30, 0.5), 1.0)
     parts: list[Contracts] = []
     for friday in np.unique(fridays).tolist():
@@ -250,7 +250,7 @@ def _sorted(parts: Sequence[Contracts]) -> Contracts:
     return day[order], expiration[order], strike[order]
 
 
-# --- What they are quoted at ----------------------------------------------------------------------
+# --- Quotes ---------------------------------------------------------------------------------------
 
 
 def _quotes(path: Path, contracts: Contracts, stream: tuple[object, ...]) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""How a job file names a source."""
+"""Opening the source that a job file names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_source(text: str, columns: Mapping[str, str] | None = None) -> Source:
     Raises
     ------
     SourceError
-        When the text is not one of these, a variable is not set, or the place cannot be read.
+        When the text is not one of these, a variable is not set, or the source cannot be read.
     """
     expanded = _expanded(text)
     kind, separator, rest = expanded.partition(":")
@@ -58,6 +58,8 @@ def redacted(text: str) -> str:
 
 
 def _expanded(text: str) -> str:
+    """Return a text with the values of its environment variables."""
+
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in os.environ:

@@ -11,39 +11,31 @@ from typing import cast
 
 import polars as pl
 
-from options_bt.data.sources.source import UNDATED, Snapshot
-from options_bt.data.sources.tables import (
-    CHAIN,
-    CHAIN_GREEKS,
-    CLOSES,
-    DIVIDENDS,
-    RATES,
-    SPLITS,
-    VOLATILITY,
-    WITHOUT,
-    Schema,
-    as_chain,
-    typed,
-)
+from options_bt.data.sources import schemas
+from options_bt.data.sources.schemas import Schema
+from options_bt.data.sources.source import UNDATED, BasicSource
 from options_bt.errors import SourceError, nearest
 
-_SYMBOL: Schema = {"act_symbol": pl.String}
 _TABLES = ("option_chain", "ohlcv", "split", "dividend", "volatility_history", "us_treasury")
-_LOOKED_AT = 10_000
-"""Rows whose values tell whether a column can be read."""
-_KNOWN = tuple(dict.fromkeys((*_SYMBOL, *CHAIN, *CHAIN_GREEKS, *CLOSES, *SPLITS, *DIVIDENDS)))
+_SAMPLED_ROWS = 10_000
+"""Rows whose values decide whether a column can be read."""
+_COLUMNS = tuple(
+    dict.fromkeys(
+        (*schemas.SYMBOL, *schemas.CHAIN, *schemas.CHAIN_GREEKS, *schemas.CLOSES, *schemas.SPLITS, *schemas.DIVIDENDS)
+    )
+)
 
 
-class FilesSource(Snapshot):
-    """Quotes, closes and splits from `option_chain`, `ohlcv` and `split` tables in a folder, and more where it is.
+class FilesSource(BasicSource):
+    """Quotes from `option_chain` in a folder, and closes, splits and more from the other tables that it holds.
 
     Parameters
     ----------
     folder : str
-        ``option_chain.parquet`` or ``.csv`` must be there; ``ohlcv``, ``split``, ``dividend``,
-        ``volatility_history`` and ``us_treasury`` may be.
+        Must hold ``option_chain.parquet`` or ``.csv``, and may hold ``ohlcv``, ``split``, ``dividend``,
+        ``volatility_history`` and ``us_treasury``.
     columns : mapping
-        Our column name (DoltHub's) to the one in the files, where they differ.
+        Our column name (DoltHub's) to the files', where they differ.
 
     Raises
     ------
@@ -55,24 +47,26 @@ class FilesSource(Snapshot):
         self._folder = Path(folder).expanduser()
         self._columns = dict(columns)
         for column in columns:
-            if column not in _KNOWN:
-                raise SourceError(f"columns.{column}: unknown{nearest(column, _KNOWN)}; allowed: {', '.join(_KNOWN)}")
+            if column not in _COLUMNS:
+                raise SourceError(
+                    f"columns.{column}: unknown{nearest(column, _COLUMNS)}; allowed: {', '.join(_COLUMNS)}"
+                )
         if not self._folder.is_dir():
             raise SourceError(f"source: there is no folder {self._folder} (looked in {Path.cwd()})")
         self._scans = {path.stem: (path, _scanned(path)) for path in self._paths()}
         self._names = {name for _, scan in self._scans.values() for name in scan.collect_schema()}
         if "option_chain" not in self._scans:
             raise SourceError(f"source: {self._folder} has no option_chain.parquet and no option_chain.csv")
-        self._chain = self._table("option_chain", CHAIN, CHAIN_GREEKS)
-        self._closes = self._table("ohlcv", CLOSES) if "ohlcv" in self._scans else None
-        self._splits = self._table("split", SPLITS) if "split" in self._scans else None
-        more: dict[str, tuple[str, Schema, Schema]] = {
-            "dividends": ("dividend", DIVIDENDS, {}),
-            "volatility": ("volatility_history", {"date": pl.Date}, VOLATILITY),
+        self._chain = self._table("option_chain", schemas.CHAIN, schemas.CHAIN_GREEKS)
+        self._closes = self._table("ohlcv", schemas.CLOSES) if "ohlcv" in self._scans else None
+        self._splits = self._table("split", schemas.SPLITS) if "split" in self._scans else None
+        optional: dict[str, tuple[str, Schema, Schema]] = {
+            "dividends": ("dividend", schemas.DIVIDENDS, {}),
+            "volatility": ("volatility_history", {"date": pl.Date}, schemas.VOLATILITY),
         }
-        self._more = {key: self._table(*table) for key, table in more.items() if table[0] in self._scans}
-        place = sha256(repr((str(self._folder.resolve()), sorted(columns.items()))).encode()).hexdigest()[:8]
-        self.name = f"files-{re.sub(r'[^A-Za-z0-9.-]+', '-', self._folder.resolve().name) or 'root'}-{place}"
+        self._optional = {key: self._table(*table) for key, table in optional.items() if table[0] in self._scans}
+        identity = sha256(repr((str(self._folder.resolve()), sorted(columns.items()))).encode()).hexdigest()[:8]
+        self.name = f"files-{re.sub(r'[^A-Za-z0-9.-]+', '-', self._folder.resolve().name) or 'root'}-{identity}"
         self.label = f"files in {self._folder}"
         stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in self._paths()]
         self.version = sha256(repr(stats).encode()).hexdigest()[:16]
@@ -97,20 +91,20 @@ class FilesSource(Snapshot):
             .filter(pl.col("year").is_in([*years, UNDATED]))
         )
         for (number,), frame in rows.partition_by("year", as_dict=True, include_key=False).items():
-            yield cast(int, number), as_chain(frame)
+            yield cast(int, number), schemas.as_chain(frame)
 
     def closes(self, symbol: str) -> pl.DataFrame:
-        """Return the closes in the `ohlcv` table; none without the table."""
-        return self._rows_of(self._closes, symbol, CLOSES)
+        """Return the closes in the `ohlcv` table; no rows without the table."""
+        return self._rows_of(self._closes, symbol, schemas.CLOSES)
 
     def splits(self, symbol: str) -> pl.DataFrame:
-        """Return the splits in the `split` table; none without the table."""
-        return self._rows_of(self._splits, symbol, SPLITS)
+        """Return the splits in the `split` table; no rows without the table."""
+        return self._rows_of(self._splits, symbol, schemas.SPLITS)
 
-    def extras(self, symbol: str) -> dict[str, pl.DataFrame]:
-        """Return the dividends and the volatility history, of the two those that are there."""
-        schemas = {"dividends": DIVIDENDS, "volatility": VOLATILITY}
-        return {key: self._rows_of(table, symbol, schemas[key]) for key, table in self._more.items()}
+    def optional_tables(self, symbol: str) -> dict[str, pl.DataFrame]:
+        """Return the dividends and the volatility history, where their tables exist."""
+        columns = {"dividends": schemas.DIVIDENDS, "volatility": schemas.VOLATILITY}
+        return {key: self._rows_of(table, symbol, columns[key]) for key, table in self._optional.items()}
 
     def rates(self) -> pl.DataFrame | None:
         """Return the yields in the `us_treasury` table; None without the table."""
@@ -121,15 +115,15 @@ class FilesSource(Snapshot):
         if "date" not in found:
             raise SourceError(f"source: {path} has no column 'date'; it has: {', '.join(found)}")
         return self._collected(
-            table.select(self._read(name, found, dtype).alias(name) for name, dtype in RATES.items())
+            table.select(self._read(name, found, dtype).alias(name) for name, dtype in schemas.RATES.items())
         )
 
     def problems(self) -> list[str]:
-        """Return tables and deltas that are not there; SourceError names columns whose first values cannot be read."""
+        """Return the missing tables and deltas; SourceError names columns whose first values cannot be read."""
         tables = {
-            "option_chain": (self._chain, CHAIN),
-            "ohlcv": (self._closes, CLOSES),
-            "split": (self._splits, SPLITS),
+            "option_chain": (self._chain, schemas.CHAIN),
+            "ohlcv": (self._closes, schemas.CLOSES),
+            "split": (self._splits, schemas.SPLITS),
         }
         faults = [
             self._unreadable(name, column, dtype)
@@ -141,24 +135,25 @@ class FilesSource(Snapshot):
             raise SourceError("source: " + "; ".join(filter(None, faults)))
         found = self._scans["option_chain"][1].collect_schema()
         known = self._theirs("delta", found) in found
-        remarks = [] if known else [f"{self._folder}: option_chain has no column 'delta': {WITHOUT['delta']}"]
-        absent = [name for name in ("ohlcv", "split") if name not in self._scans]
-        return remarks + [f"{self._folder} has no {name}.parquet and no {name}.csv: {WITHOUT[name]}" for name in absent]
+        remarks = [] if known else [f"{self._folder}: option_chain has no column 'delta': {schemas.WITHOUT['delta']}"]
+        missing = [name for name in ("ohlcv", "split") if name not in self._scans]
+        return remarks + [
+            f"{self._folder} has no {name}.parquet and no {name}.csv: {schemas.WITHOUT[name]}" for name in missing
+        ]
 
-    def _unreadable(self, name: str, column: str, wanted: type[pl.DataType]) -> str:
-        """Return what is wrong with a column that holds something, but nothing of its type; else give nothing."""
+    def _unreadable(self, name: str, column: str, dtype: type[pl.DataType]) -> str:
+        """Return what is wrong with a column that holds values, but none of its type; else an empty text."""
         path, table = self._scans[name]
         schema = table.collect_schema()
         theirs = self._theirs(column, schema)
         raw = pl.col(theirs)
-        read = (
-            pl.lit(None) if wanted == pl.Date and schema[theirs].is_numeric() else typed(theirs, schema[theirs], wanted)
-        )
-        rows = self._collected(table.head(_LOOKED_AT).select(raw, read.alias("read")).filter(raw.is_not_null()))
+        numeric_date = dtype == pl.Date and schema[theirs].is_numeric()
+        read = pl.lit(None) if numeric_date else schemas.typed(theirs, schema[theirs], dtype)
+        rows = self._collected(table.head(_SAMPLED_ROWS).select(raw, read.alias("read")).filter(raw.is_not_null()))
         if rows.is_empty() or rows["read"].null_count() < rows.height:
             return ""
-        form = "dates as YYYY-MM-DD" if wanted == pl.Date else "numbers"
-        return f"{path}: column {theirs!r} begins with {rows[theirs][0]!r}; allowed: {form}"
+        form = "dates as YYYY-MM-DD" if dtype == pl.Date else "numbers"
+        return f"{path}: column {theirs!r} starts with {rows[theirs][0]!r}; allowed: {form}"
 
     def _rows_of(self, table: pl.LazyFrame | None, symbol: str, schema: Schema) -> pl.DataFrame:
         if table is None:
@@ -166,7 +161,7 @@ class FilesSource(Snapshot):
         return self._collected(table.filter(pl.col("act_symbol") == symbol).select(*schema))
 
     def _paths(self) -> list[Path]:
-        """Return the tables that are there, one file each."""
+        """Return the files of the tables that exist, one each."""
         found = []
         for table in _TABLES:
             paths = [path for kind in ("parquet", "csv") if (path := self._folder / f"{table}.{kind}").is_file()]
@@ -178,23 +173,27 @@ class FilesSource(Snapshot):
     def _table(self, name: str, required: Schema, optional: Schema | None = None) -> pl.LazyFrame:
         path, table = self._scans[name]
         found = table.collect_schema()
-        wanted = {**_SYMBOL, **required, **(optional or {})}
-        named = [column for column in wanted if column in required or column in _SYMBOL or column in self._columns]
-        missing = [column for column in named if self._theirs(column, found) not in found]
+        required = {**schemas.SYMBOL, **required}
+        columns = {**required, **(optional or {})}
+        missing = [
+            column
+            for column in columns
+            if (column in required or column in self._columns) and self._theirs(column, found) not in found
+        ]
         if missing:
             hints = [f"{name!r}{nearest(name, found)}" for name in (self._columns.get(c, c) for c in missing)]
             raise SourceError(
                 f"source: {path} has no column {', '.join(hints)}; it has: {', '.join(found)}. "
                 f"Name the right ones in the job file, as in columns: {{{missing[0]}: NAME}}"
             )
-        return table.select(self._read(column, found, dtype).alias(column) for column, dtype in wanted.items())
+        return table.select(self._read(column, found, dtype).alias(column) for column, dtype in columns.items())
 
-    def _read(self, column: str, found: pl.Schema, wanted: type[pl.DataType]) -> pl.Expr:
+    def _read(self, column: str, found: pl.Schema, dtype: type[pl.DataType]) -> pl.Expr:
         theirs = self._theirs(column, found)
-        return typed(theirs, found[theirs], wanted) if theirs in found else pl.lit(None, dtype=wanted)
+        return schemas.typed(theirs, found[theirs], dtype) if theirs in found else pl.lit(None, dtype=dtype)
 
     def _theirs(self, column: str, found: pl.Schema) -> str:
-        """Return the name of our column in a table; what is mapped to a name of another table keeps its own."""
+        """Return the name of our column in a table; one mapped to a name of another table keeps its own."""
         mapped = self._columns.get(column, column)
         return mapped if mapped in found or mapped not in self._names else column
 

@@ -1,9 +1,9 @@
 """The simulated market behind the demo source: calendar, prices, volatility, option values.
 
 Everything is a pure function of a seed and a symbol. Randomness comes from the raw bits of PCG64,
-whose stream NumPy promises to keep (NEP 19; it promises nothing for ``standard_normal``), and what
-later steps build on (closes, implied volatilities) is rounded first, so that a last-bit difference
-between two machines' ``exp`` dies out.
+whose stream NumPy promises to keep (NEP 19; it promises nothing for ``standard_normal``). Values that
+later steps build on (closes, implied volatilities) are rounded first, so that a last-bit difference
+between two machines' ``exp`` disappears.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _SALT: Final = "options-bt demo 9"
 
 
 def uniforms(count: int, *stream: object) -> Floats:
-    """Return `count` numbers in (0, 1) that depend on nothing but the name of their stream."""
+    """Return `count` numbers in (0, 1) that depend only on the name of their stream."""
     name = "/".join(str(part) for part in (_SALT, *stream))
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
     bits = np.asarray(np.random.PCG64(seed).random_raw(count), dtype=np.uint64)
@@ -75,7 +75,7 @@ def normals(count: int, *stream: object) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Underlying:
-    """What makes one simulated symbol differ from another."""
+    """The parameters of one simulated symbol."""
 
     price: float  # close as traded on 2019-01-02, dollars
     volatility: float  # long-run, per year, earnings apart
@@ -87,7 +87,7 @@ class Underlying:
     splits: tuple[tuple[date, float, float], ...] = ()  # (ex-date, to_factor, for_factor), by date
 
 
-# Prices are real, but for NVDA and TSLA: a sober drift would have them split into penny stocks.
+# Prices are real except for NVDA and TSLA, which a moderate drift and their splits would make penny stocks.
 _NVDA_SPLITS: Final = ((date(2021, 7, 20), 4.0, 1.0), (date(2024, 6, 10), 10.0, 1.0))
 _TSLA_SPLITS: Final = ((date(2020, 8, 31), 5.0, 1.0), (date(2022, 8, 25), 3.0, 1.0))
 _PRESETS: Final[dict[str, Underlying]] = {
@@ -131,7 +131,7 @@ def underlying(symbol: str) -> Underlying:
 class LogVolatility:
     """A volatility whose logarithm is an Ornstein-Uhlenbeck process (Scott 1987).
 
-    So it is positive and mean reverting, and its expected path has a closed form.
+    It is positive and mean reverting, and its expected path has a closed form.
     """
 
     level: float  # square root of the long-run mean variance, per year
@@ -166,7 +166,7 @@ _CRASH_MEAN, _CRASH_DEVIATION = -0.03, 0.025  # of log price
 _CRASH_LIFT: Final = 0.35  # of log volatility
 _CRASH_VARIANCE: Final = _CRASHES * (_CRASH_MEAN**2 + _CRASH_DEVIATION**2)
 PREMIUM: Final = 1.15
-"""Implied over expected variance: what makes selling options pay, a little, on average."""
+"""Implied over expected variance: the reason why selling options pays, a little, on average."""
 
 
 class MarketPath(NamedTuple):
@@ -179,7 +179,7 @@ class MarketPath(NamedTuple):
 
 @lru_cache(maxsize=8)
 def market_path(seed: int) -> MarketPath:
-    """Return the common path of a seed, a martingale but for its jumps."""
+    """Return the common path of a seed, a martingale except for its jumps."""
     count = len(TRADING_DAYS)
     shocks = normals(count, seed, "market", "returns")
     others = normals(count, seed, "market", "volatility")
@@ -196,7 +196,7 @@ def market_path(seed: int) -> MarketPath:
 
 
 def _excess(moves: Floats) -> float:
-    """Return what to take off zero-mean daily moves to leave 40% of where six years of chance lead.
+    """Return the amount to subtract from zero-mean daily moves so that 40% of their six-year sum remains.
 
     Like a Brownian bridge: no day changes noticeably, yet few symbols triple or end as pennies.
     """

@@ -71,16 +71,16 @@ def test_what_was_pulled_is_what_the_source_gave_sorted(cache: Cache) -> None:
     chain = cache.chain(manifest, [2020, 2021])
     assert chain.schema == CHAIN_SCHEMA
     assert chain.equals(source.rows.sort("date", "expiration", "right", "strike", maintain_order=True))
-    assert cache.closes("X").equals(source.closes("X"))
-    assert cache.splits("X").equals(source.splits("X"))
+    assert cache.tables(manifest)["closes"].equals(source.closes("X"))
+    assert cache.tables(manifest)["splits"].equals(source.splits("X"))
     assert cache.manifest("X") == manifest
     assert (manifest.symbol, manifest.label, manifest.version) == ("X", "a table", "1")
 
 
 def test_each_year_is_reported_when_it_is_written(cache: Cache) -> None:
-    told: list[int] = []
-    pull_symbol(cache, source_of(2020, 2022), "X", YEARS, lambda year, rows: told.append(rows))
-    assert told == [8, 8, 0, 0]
+    reported: list[int] = []
+    pull_symbol(cache, source_of(2020, 2022), "X", YEARS, lambda year, rows: reported.append(rows))
+    assert reported == [8, 8, 0, 0]
 
 
 def test_what_is_cached_is_not_asked_for_again(cache: Cache) -> None:
@@ -124,7 +124,7 @@ def test_of_equal_keys_the_order_of_reading_stays(cache: Cache) -> None:
     assert cache.chain(manifest, [2020])["bid"].to_list() == [3.0, 1.0, 2.0]
 
 
-def test_a_frame_of_another_shape_is_refused(cache: Cache) -> None:
+def test_a_frame_of_another_shape_is_rejected(cache: Cache) -> None:
     source = source_of(2020)
     source.rows = source.rows.with_columns(pl.col("bid").cast(pl.Float32))
     with pytest.raises(SourceError, match="expected"):
@@ -158,7 +158,7 @@ def test_the_fingerprint_does_not_tell_how_pulls_were_split(
     assert split.chain(bit_by_bit, years).equals(whole.chain(at_once, years))
 
 
-def test_a_fingerprint_tells_years_quotes_closes_splits_and_extras_apart(tmp_path: Path) -> None:
+def test_a_fingerprint_tells_years_quotes_closes_splits_and_optional_tables_apart(tmp_path: Path) -> None:
     changed = [quote(day(2020), date(2030, 1, 18), 100.0, "put", bid=0.99)]
     dividends = pl.DataFrame({"ex_date": [day(2020)], "amount": [0.5]})
     sources = [
@@ -166,7 +166,7 @@ def test_a_fingerprint_tells_years_quotes_closes_splits_and_extras_apart(tmp_pat
         source_of(2020, rows=changed),
         TableSource(rows_of(2020, 2021), CLOSES[:1], SPLITS),
         TableSource(rows_of(2020, 2021), CLOSES, []),
-        TableSource(rows_of(2020, 2021), CLOSES, SPLITS, extras={"dividends": dividends}),
+        TableSource(rows_of(2020, 2021), CLOSES, SPLITS, optional_tables={"dividends": dividends}),
     ]
     found = set()
     for number, source in enumerate(sources):
@@ -223,7 +223,7 @@ def test_a_file_that_no_manifest_names_is_not_seen(cache: Cache) -> None:
     assert cache.chain(manifest, [2020, 2021]).height == 8
 
 
-def test_a_pull_that_dies_keeps_its_whole_years_and_goes_on_with_the_next(cache: Cache) -> None:
+def test_a_pull_that_dies_keeps_its_complete_years_and_the_next_resumes(cache: Cache) -> None:
     before = pulled(cache, source_of(2020), 2020)
     chain, fingerprint = cache.chain(before, [2020]), cache.fingerprint(before, [2020])
     with pytest.raises(KeyboardInterrupt):
@@ -306,14 +306,14 @@ FILES = ["chain/X/2020.parquet", "chain/X/2021.parquet", "closes/X.parquet", "sp
 
 @pytest.mark.parametrize("how", ["gone", "cut", "one bit"])
 @pytest.mark.parametrize("file", FILES)
-def test_a_damaged_file_is_found_forgotten_and_pulled_again(cache: Cache, file: str, how: str) -> None:
+def test_a_damaged_file_is_found_deleted_and_pulled_again(cache: Cache, file: str, how: str) -> None:
     source = source_of(2020, 2021)
     manifest = pulled(cache, source, 2020, 2021)
     assert cache.damaged(manifest) == []
     damage(cache.folder / file, how)
-    what = "is missing" if how == "gone" else "has another checksum than when it was written"
+    what = "is missing" if how == "gone" else "does not match its checksum"
     assert cache.damaged(manifest) == [(file, what)]
-    cache.forget(manifest, [file])
+    cache.delete(manifest, [file])
     assert cache.missing_years("X", [2020, 2021], "1") != []
     again = pulled(cache, source, 2020, 2021)
     assert cache.damaged(again) == []
@@ -323,7 +323,7 @@ def test_a_damaged_file_is_found_forgotten_and_pulled_again(cache: Cache, file: 
 
 
 @pytest.mark.parametrize("how", ["gone", "cut"])
-def test_a_pull_brings_a_year_of_another_size_without_being_told(cache: Cache, how: str) -> None:
+def test_a_year_of_another_size_is_pulled_again(cache: Cache, how: str) -> None:
     source = source_of(2020, 2021)
     pulled(cache, source, 2020, 2021)
     damage(cache.folder / FILES[1], how)

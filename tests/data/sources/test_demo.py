@@ -73,7 +73,7 @@ def test_both_profiles_show_one_market() -> None:
     assert DemoSource("sparse").closes("TSLA").equals(DemoSource("dense").closes("TSLA"))
 
 
-def test_an_unknown_profile_is_refused_with_what_is_allowed() -> None:
+def test_an_unknown_profile_is_rejected_with_what_is_allowed() -> None:
     with pytest.raises(ValueError, match=r"profile: got 'thin', allowed: sparse, dense"):
         DemoSource("thin")  # type: ignore[arg-type]
 

@@ -56,7 +56,7 @@ def write(folder: Path, kind: Kind, **tables: Mapping[str, list[Any]]) -> str:
     return str(folder)
 
 
-def refused(folder: Path | str, columns: Mapping[str, str] | None = None) -> str:
+def rejection(folder: Path | str, columns: Mapping[str, str] | None = None) -> str:
     with pytest.raises(SourceError) as caught:
         FilesSource(str(folder), columns or {}).symbols()
     assert caught.value.exit_code == 2
@@ -191,25 +191,25 @@ def test_a_folder_that_is_missing_is_named_with_where_it_was_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert refused("no/such") == f"source: there is no folder no/such (looked in {tmp_path})"
+    assert rejection("no/such") == f"source: there is no folder no/such (looked in {tmp_path})"
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
-    assert "there is no folder" in refused(tmp_path / "x")
+    assert "there is no folder" in rejection(tmp_path / "x")
 
 
-def test_a_folder_without_a_chain_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_chain_is_rejected(tmp_path: Path) -> None:
     write(tmp_path, "csv", ohlcv=OHLCV)
-    assert refused(tmp_path) == f"source: {tmp_path} has no option_chain.parquet and no option_chain.csv"
+    assert rejection(tmp_path) == f"source: {tmp_path} has no option_chain.parquet and no option_chain.csv"
 
 
 @pytest.mark.parametrize("table", ["option_chain", "ohlcv", "split"])
-def test_one_table_in_two_formats_is_refused(tmp_path: Path, table: str) -> None:
+def test_one_table_in_two_formats_is_rejected(tmp_path: Path, table: str) -> None:
     tables = {"option_chain": CHAIN, "ohlcv": OHLCV, "split": SPLIT}
     write(tmp_path, "parquet", **tables)
     write(tmp_path, "csv", **{table: tables[table]})
-    assert refused(tmp_path) == f"source: {tmp_path} has both {table}.parquet and {table}.csv; keep one"
+    assert rejection(tmp_path) == f"source: {tmp_path} has both {table}.parquet and {table}.csv; keep one"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -217,7 +217,7 @@ def test_one_table_in_two_formats_is_refused(tmp_path: Path, table: str) -> None
 def test_a_missing_column_is_named_with_those_there_are_and_the_remedy(tmp_path: Path, kind: Kind, column: str) -> None:
     chain = {f"{name}_x" if name == column else name: values for name, values in CHAIN.items()}
     write(tmp_path, kind, option_chain=chain)
-    message = refused(tmp_path)
+    message = rejection(tmp_path)
     assert message.startswith(f"source: {tmp_path / 'option_chain'}.{kind} has no column '{column}'")
     assert f"it has: {', '.join(chain)}. " in message
     assert message.endswith(f"Name the right ones in the job file, as in columns: {{{column}: NAME}}")
@@ -225,7 +225,9 @@ def test_a_missing_column_is_named_with_those_there_are_and_the_remedy(tmp_path:
 
 def test_the_nearest_column_is_offered(tmp_path: Path) -> None:
     write(tmp_path, "csv", option_chain={name.upper(): values for name, values in CHAIN.items()})
-    assert "has no column 'act_symbol' (did you mean 'ACT_SYMBOL'?), 'date' (did you mean 'DATE'?)" in refused(tmp_path)
+    assert "has no column 'act_symbol' (did you mean 'ACT_SYMBOL'?), 'date' (did you mean 'DATE'?)" in rejection(
+        tmp_path
+    )
 
 
 @pytest.mark.parametrize(("table", "column"), [("ohlcv", "close"), ("split", "to_factor")])
@@ -233,23 +235,23 @@ def test_a_missing_column_of_the_other_tables_is_named(tmp_path: Path, table: st
     tables: dict[str, dict[str, list[Any]]] = {"option_chain": CHAIN, "ohlcv": OHLCV, "split": SPLIT}
     tables[table] = {name: values for name, values in tables[table].items() if name != column}
     write(tmp_path, "parquet", **tables)
-    assert f"{table}.parquet has no column '{column}'" in refused(tmp_path)
+    assert f"{table}.parquet has no column '{column}'" in rejection(tmp_path)
 
 
 def test_a_mapped_column_that_is_missing_is_named_as_it_was_mapped(tmp_path: Path) -> None:
     write(tmp_path, "csv", option_chain=CHAIN)
-    assert "has no column 'Strik' (did you mean 'strike'?)" in refused(tmp_path, {"strike": "Strik"})
+    assert "has no column 'Strik' (did you mean 'strike'?)" in rejection(tmp_path, {"strike": "Strik"})
 
 
 @pytest.mark.parametrize("column", ["delta", "vol"])
 def test_a_mapped_greek_that_is_missing_is_named_as_it_was_mapped(tmp_path: Path, column: str) -> None:
     write(tmp_path, "csv", option_chain=CHAIN)
-    assert "has no column 'Typo'" in refused(tmp_path, {column: "Typo"})
+    assert "has no column 'Typo'" in rejection(tmp_path, {column: "Typo"})
 
 
-def test_a_mapping_of_a_column_nobody_knows_is_refused(tmp_path: Path) -> None:
+def test_a_mapping_of_a_column_nobody_knows_is_rejected(tmp_path: Path) -> None:
     write(tmp_path, "csv", option_chain=CHAIN)
-    message = refused(tmp_path, {"stike": "K"})
+    message = rejection(tmp_path, {"stike": "K"})
     assert message.startswith("columns.stike: unknown (did you mean 'strike'?); allowed: act_symbol, date, ")
 
 
@@ -271,7 +273,7 @@ def test_a_corrupt_parquet_file_is_named(tmp_path: Path, damage: str) -> None:
     assert str(caught.value).startswith(f"source: {tmp_path}")
 
 
-def test_a_csv_with_uneven_lines_is_refused(tmp_path: Path) -> None:
+def test_a_csv_with_uneven_lines_is_rejected(tmp_path: Path) -> None:
     write(tmp_path, "csv", option_chain=CHAIN)
     with (tmp_path / "option_chain.csv").open("a") as file:
         file.write("2024-01-02,SPY,2024-02-16,470,Put,1,2,3,4,5,6,7\n")

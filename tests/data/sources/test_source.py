@@ -13,7 +13,7 @@ from options_bt.errors import SourceError
 from tests.data.quotes import TableSource
 
 
-def refused(text: str) -> str:
+def rejection(text: str) -> str:
     with pytest.raises(SourceError) as caught:
         open_source(text)
     assert caught.value.exit_code == 2
@@ -45,8 +45,8 @@ def test_demo_with_options(text: str, profile: str, seed: int) -> None:
         ("", "got ''"),
     ],
 )
-def test_what_is_no_source_is_refused_with_what_is(text: str, message: str) -> None:
-    assert refused(text).startswith(f"source: {message}")
+def test_a_text_that_is_not_a_source_is_rejected(text: str, message: str) -> None:
+    assert rejection(text).startswith(f"source: {message}")
 
 
 def test_variables_are_replaced_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,19 +56,19 @@ def test_variables_are_replaced_from_the_environment(monkeypatch: pytest.MonkeyP
 
 def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MY_SEED", raising=False)
-    assert refused("demo?seed=${MY_SEED}") == (
+    assert rejection("demo?seed=${MY_SEED}") == (
         "source: the environment variable MY_SEED is not set; set it or write its value"
     )
 
 
-def test_the_value_of_a_variable_is_not_shown_when_the_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_value_of_a_variable_is_not_shown_when_the_source_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_PASSWORD", "hunter2")
-    message = refused("postgres://me:${MY_PASSWORD}@host")
+    message = rejection("postgres://me:${MY_PASSWORD}@host")
     assert "hunter2" not in message
 
 
-def test_a_password_is_not_shown_when_the_source_is_refused() -> None:
-    assert refused("postgres://me:hunter2@host") == (
+def test_a_password_is_not_shown_when_the_source_is_rejected() -> None:
+    assert rejection("postgres://me:hunter2@host") == (
         "source: got 'postgres://me:***@host'; allowed: demo, files:PATH or mysql://user@host:port"
     )
 

@@ -108,7 +108,7 @@ def test_without_its_data_it_is_said_how_to_get_them(bare: Run, tmp_path: Path) 
         assert text.startswith(
             "metrics does not keep these trades and equity, and they cannot be computed again: SPY: "
         )
-        assert f"nothing is cached in {tmp_path / 'empty'}; `options-bt data pull` with the job file brings it" in text
+        assert f"not cached in {tmp_path / 'empty'}; run `options-bt data pull` with the job file" in text
 
 
 def test_data_that_have_changed_are_refused(bare: Run, cache: Path, tmp_path: Path) -> None:
@@ -116,9 +116,7 @@ def test_data_that_have_changed_are_refused(bare: Run, cache: Path, tmp_path: Pa
     bare.info = structs.replace(bare.info, fingerprints={"SPY": "0123456789abcdef"})
     changed = Run(bare.path, copy)
     changed.info = bare.info
-    with pytest.raises(
-        RunFolderError, match=r"SPY: the cached data are others: their fingerprint was 0123456789abcdef"
-    ):
+    with pytest.raises(RunFolderError, match=r"SPY: the cached data differ: their fingerprint was 0123456789abcdef"):
         changed.trades()
 
 

@@ -1,14 +1,14 @@
-"""How rows of a server's tables are read: by look-ups for a few symbols, by one scan of the table for many.
+"""How rows are read from a server's tables: by look-ups for a few symbols, by a scan of the table for many.
 
-A table's key begins with the date. A range of dates together with a symbol makes Dolt read every symbol of the range,
-so that a symbol's rows are looked up day by day; when most symbols are wanted, all rows of a month are streamed into a
-Parquet file instead, and read back by symbol. Measured in docs/data.md.
+A table's key begins with the date. For a range of dates together with a symbol, Dolt reads every symbol of the range;
+so a symbol's rows are looked up day by day. When most symbols are needed, all rows of a month are streamed into a
+Parquet file instead, and read back by symbol. The measurements are in docs/data.md.
 """
 
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,8 @@ from typing import NamedTuple
 import polars as pl
 
 from options_bt.data.sources.mysql.server import Server
-from options_bt.data.sources.tables import Schema
+from options_bt.data.sources.schemas import SYMBOL, Schema
+from options_bt.data.sources.source import ReadProgress
 from options_bt.storage import new_file
 
 LOOKUP_ROWS = 25
@@ -24,59 +25,62 @@ LOOKUP_ROWS = 25
 
 _SORTED_ROWS = 500_000
 _GROUP_ROWS = 8_192
-_SYMBOL: Schema = {"act_symbol": pl.String}
 
 
 class Table(NamedTuple):
-    """A table that is keyed by date and symbol, and the columns that are read of it."""
+    """A table keyed by date and symbol, and the columns that are read from it."""
 
     database: str
     name: str
     schema: Schema
 
 
-class Days(NamedTuple):
+class DateRange(NamedTuple):
     """Calendar days, both ends included."""
 
     first: date
     last: date
 
-    def of(self, year: int) -> Days:
-        """Return the part of them that lies in a year; it may be empty."""
-        return Days(max(self.first, date(year, 1, 1)), min(self.last, date(year, 12, 31)))
+    def within(self, year: int) -> DateRange:
+        """Return the part that lies in a year; it may be empty."""
+        return DateRange(max(self.first, date(year, 1, 1)), min(self.last, date(year, 12, 31)))
 
-    def months(self) -> Iterator[Days]:
-        """Yield them month by month."""
+    def years(self) -> range:
+        """Return the calendar years."""
+        return range(self.first.year, self.last.year + 1)
+
+    def months(self) -> Iterator[DateRange]:
+        """Yield the range month by month."""
         day = self.first
         while day <= self.last:
             end = min(self.last, day.replace(day=monthrange(day.year, day.month)[1]))
-            yield Days(day, end)
+            yield DateRange(day, end)
             day = end + timedelta(1)
 
-    def each(self) -> Iterator[date]:
-        """Return every day."""
+    def dates(self) -> Iterator[date]:
+        """Return an iterator over the days."""
         return (self.first + timedelta(number) for number in range((self.last - self.first).days + 1))
 
 
-def looked_up(server: Server, table: Table, symbol: str, days: Iterable[date]) -> pl.DataFrame:
-    """Return the rows of a symbol on these days, by a point look-up for each."""
-    listed = on(days)
-    if not listed:
+def rows_on(server: Server, table: Table, symbol: str, dates: Iterable[date]) -> pl.DataFrame:
+    """Return the rows of a symbol on these dates, by a point look-up for each."""
+    condition = date_condition(dates)
+    if not condition:
         return pl.DataFrame(schema=table.schema)
-    where = f"{listed} AND act_symbol = %s"
+    where = f"{condition} AND act_symbol = %s"
     return server.frame(table.database, table.name, table.schema, where, symbol)
 
 
-def on(days: Iterable[date]) -> str:
-    """Return the condition that Dolt and MySQL answer with one look-up per day; empty without days."""
-    listed = ", ".join(f"'{day}'" for day in days)
+def date_condition(dates: Iterable[date]) -> str:
+    """Return the condition that Dolt and MySQL answer with one look-up per date; empty without dates."""
+    listed = ", ".join(f"'{day}'" for day in dates)
     return f"date IN ({listed})" if listed else ""
 
 
-def scan_is_quicker(symbols: int, rows_of_a_day: int, symbols_of_a_day: int) -> bool:
-    """Return whether reading all rows of a day takes less than looking up so many symbols."""
-    each = rows_of_a_day / max(symbols_of_a_day, 1)
-    return symbols * (LOOKUP_ROWS + each) > rows_of_a_day
+def scan_is_faster(symbols: int, rows_of_a_day: int, symbols_of_a_day: int) -> bool:
+    """Return whether reading all rows of a day takes less time than looking up this many symbols."""
+    rows_of_a_symbol = rows_of_a_day / max(symbols_of_a_day, 1)
+    return symbols * (LOOKUP_ROWS + rows_of_a_symbol) > rows_of_a_day
 
 
 class Scan:
@@ -87,77 +91,69 @@ class Scan:
     server : Server
     table : Table
     folder : Path
-        A file a month; one that is there is whole and is not read again.
+        One file a month; a file that exists is complete and is not read again.
     """
 
     def __init__(self, server: Server, table: Table, folder: Path) -> None:
         self._server, self._table, self._folder = server, table, folder
-        self._schema = {**_SYMBOL, **table.schema}
+        self._schema = {**SYMBOL, **table.schema}
         self._months: dict[int, list[Path]] = {}
 
-    def gather(self, year: int, days: Days, read: Callable[[float, int], None]) -> None:
+    def read_year(self, year: int, days: DateRange, progress: ReadProgress) -> None:
         """Stream the rows of a year into the folder, with no more than half a million of them in memory.
 
         Parameters
         ----------
-        days : Days
-            Those of the year that the table has.
-        read : callable
-            Told the share of the year and the number of rows after each frame that was read.
+        year : int
+        days : DateRange
+            The days of the year that the table has.
+        progress : callable
+            Called with the share of the year and the number of rows that were read.
 
         Raises
         ------
         StorageError
-            When the disk refuses.
+            When the folder cannot be written.
         """
         months = list(days.months())
         paths = [self._folder / f"{month.first:%Y-%m}.parquet" for month in months]
         for month, path in zip(months, paths, strict=True):
             if not path.exists():
-                # Read anew from its first row, since a stream that broke cannot be gone on with.
-                self._server.retried(lambda month=month, path=path: self._write(path, month, read))  # type: ignore[misc]  # a lambda's default has no type
-            read(1 / len(months), 0)
+                # From its first row again after a lost connection: a stream cannot be resumed.
+                self._server.retried(lambda month=month, path=path: self._write(path, month, progress))  # type: ignore[misc]  # a lambda's default has no type
+            progress(1 / len(months), 0)
         self._months[year] = paths
 
-    def _write(self, path: Path, month: Days, read: Callable[[float, int], None]) -> None:
-        # Not above: it brings in ssl, and after that the connector's C extension may not load.
+    def _write(self, path: Path, month: DateRange, progress: ReadProgress) -> None:
+        # Not at the top: it imports ssl, after which the connector's C extension may not load.
         import pyarrow.parquet as pq
 
         empty = pl.DataFrame(schema=self._schema)
         with new_file(path) as temporary, pq.ParquetWriter(temporary, empty.to_arrow().schema) as writer:
-            frames = self._server.frames(self._table.database, self._table.name, self._schema, on(month.each()))
-            for rows in _joined(frames):
+            condition = date_condition(month.dates())
+            for rows in _merged(self._server.frames(self._table.database, self._table.name, self._schema, condition)):
                 writer.write_table(rows.sort("act_symbol", maintain_order=True).to_arrow(), row_group_size=_GROUP_ROWS)
-                read(0, rows.height)
+                progress(0, rows.height)
 
-    def holds(self, year: int) -> bool:
-        """Return whether a year was gathered."""
+    def has(self, year: int) -> bool:
+        """Return whether a year was read."""
         return year in self._months
 
     def rows(self, symbol: str, year: int) -> pl.DataFrame:
-        """Return the rows of a symbol in a year that was gathered, in the order of the table."""
+        """Return the rows of a symbol in a year that was read, in the order of the table."""
         if not self._months[year]:
             return pl.DataFrame(schema=self._table.schema)
         months = pl.scan_parquet(self._months[year], glob=False)
         return months.filter(pl.col("act_symbol") == symbol).select(*self._table.schema).collect()
 
 
-def _joined(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Yield the frames put together to half a million rows each, so that a symbol's rows lie in few places."""
-    held: list[pl.DataFrame] = []
+def _merged(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the frames merged to half a million rows each, so that a symbol's rows lie in few places."""
+    parts: list[pl.DataFrame] = []
     for frame in frames:
-        held.append(frame)
-        if sum(part.height for part in held) >= _SORTED_ROWS:
-            yield pl.concat(held)
-            held = []
-    if held:
-        yield pl.concat(held)
-
-
-def years_wanted(wanted: Iterable[Sequence[int]]) -> dict[int, int]:
-    """Return by how many symbols each year is wanted."""
-    counts: dict[int, int] = {}
-    for years in wanted:
-        for year in years:
-            counts[year] = counts.get(year, 0) + 1
-    return dict(sorted(counts.items()))
+        parts.append(frame)
+        if sum(part.height for part in parts) >= _SORTED_ROWS:
+            yield pl.concat(parts)
+            parts = []
+    if parts:
+        yield pl.concat(parts)

@@ -1,4 +1,4 @@
-"""Where a MySQL server is and how to sign in: what a `mysql://` URL, the environment and ~/.my.cnf say."""
+"""Where a MySQL server is and how to log in, from a `mysql://` URL, the environment and ~/.my.cnf."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SSL_MODES = {
     "verify_ca": {"ssl_verify_cert": True},
     "verify_identity": {"ssl_verify_cert": True, "ssl_verify_identity": True},
 }
-"""The modes of MySQL's own clients, and what the connector calls them."""
+"""The modes of MySQL's own clients, as arguments of the connector."""
 
 _OPTIONS = {
     "options": (r"[\w-]+", "the name of a database"),
@@ -44,7 +44,7 @@ class Address:
     options, stocks, rates : str
         Databases; of a revision as ``options/v1``, which to Dolt is a database of its own.
     ssl_mode : str
-        As MySQL's clients know it: ``required`` and the two that verify refuse a connection without encryption.
+        As in MySQL's own clients: ``required`` and the two that verify reject a connection without encryption.
     """
 
     host: str
@@ -66,7 +66,7 @@ class Address:
 
     @property
     def name(self) -> str:
-        """What tells it from other servers and databases, as a plain file name."""
+        """A plain file name that no other server or database has."""
         socket = re.sub(r"[^\w.-]+", "_", self.unix_socket.strip("/"))
         place = socket or f"{self.host.replace(':', '_')}-{self.port}"
         other = "" if self.stocks == "stocks" else f"+{self.stocks}"
@@ -74,41 +74,41 @@ class Address:
 
     @property
     def command(self) -> str:
-        """The command that would start a Dolt server there."""
+        """The command that starts a Dolt server there."""
         return f"dolt sql-server --{f'socket {self.unix_socket}' if self.unix_socket else f'port {self.port}'}"
 
     def arguments(self) -> dict[str, Any]:
-        """Return what `mysql.connector.connect` is told of server, user and encryption."""
+        """Return the arguments of `mysql.connector.connect` for server, user and encryption."""
         where = {"unix_socket": self.unix_socket} if self.unix_socket else {"host": self.host, "port": self.port}
         authority = {"ssl_ca": self.ssl_ca} if self.ssl_ca else {}
         return {**where, "user": self.user, "password": self.password, **_SSL_MODES[self.ssl_mode], **authority}
 
 
-def parsed(text: str) -> Address:
-    """Return what a URL says, with the password from outside where it has none.
+def parse_address(text: str) -> Address:
+    """Return the address that a URL gives, with the password from elsewhere where it has none.
 
     Raises
     ------
     SourceError
-        When the URL is malformed; it repeats nothing that may be secret.
+        When the URL is malformed; the message repeats nothing that may be secret.
     """
     try:
         url: SplitResult | None = urlsplit(text)
         port = (url.port if url else None) or 3306
     except ValueError:
         url = None
-    # Outside of the handler: Python's own error names what may be a part of the password.
+    # Outside the handler: Python's own error may quote a part of the password.
     if url is None or not re.fullmatch(r"[\w.:-]+", url.hostname or ""):
-        raise _refusal("host or port is missing or malformed")
+        raise _malformed("host or port is missing or malformed")
     if not url.username:
-        raise _refusal("the user is missing")
+        raise _malformed("the user is missing")
     if url.path not in ("", "/") or url.fragment or "@" in url.query:
-        raise _refusal("only ? may follow the port")
+        raise _malformed("only ? may follow the port")
     given = _options(url.query)
     for database, revision in (("options", "as_of"), ("stocks", "stocks_as_of")):
         if revision in given:
             given[database] = f"{given.get(database, database)}/{given.pop(revision)}"
-    password = _password_from_outside() if url.password is None else unquote(url.password)
+    password = _password_from_elsewhere() if url.password is None else unquote(url.password)
     return Address(url.hostname or "", port, unquote(url.username), password, **given)
 
 
@@ -116,24 +116,24 @@ def _options(query: str) -> dict[str, str]:
     given = {}
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key not in _OPTIONS:
-            raise _refusal(f"there is no option {key!r}{nearest(key, _OPTIONS)}; there are {', '.join(_OPTIONS)}")
-        form, what = _OPTIONS[key]
-        if not re.fullmatch(form, value, re.ASCII):
-            raise _refusal(f"{key}: got {value!r}, not {what}")
+            raise _malformed(f"unknown option {key!r}{nearest(key, _OPTIONS)}; the options are {', '.join(_OPTIONS)}")
+        pattern, expected = _OPTIONS[key]
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise _malformed(f"{key}: got {value!r}, not {expected}")
         given[key] = value
     if given.get("ssl_mode", "").startswith("verify") and "ssl_ca" not in given:
-        raise _refusal(f"ssl_mode={given['ssl_mode']} needs ssl_ca=PATH")
+        raise _malformed(f"ssl_mode={given['ssl_mode']} needs ssl_ca=PATH")
     if "ssl_ca" in given and not Path(given["ssl_ca"]).is_file():
-        raise _refusal(f"ssl_ca: there is no file {given['ssl_ca']}")
+        raise _malformed(f"ssl_ca: there is no file {given['ssl_ca']}")
     return given
 
 
-def _refusal(what: str) -> SourceError:
-    return SourceError(f"source: {what}; allowed: {FORM}, with @ : / # ? % in a password as %40 %3A %2F %23 %3F %25")
+def _malformed(problem: str) -> SourceError:
+    return SourceError(f"source: {problem}; allowed: {FORM}, with @ : / # ? % in a password as %40 %3A %2F %23 %3F %25")
 
 
-def _password_from_outside() -> str:
-    """Return the password of MYSQL_PWD, or of the section client of ~/.my.cnf; empty without either."""
+def _password_from_elsewhere() -> str:
+    """Return the password from MYSQL_PWD, else from the section `client` of ~/.my.cnf, else an empty text."""
     if "MYSQL_PWD" in os.environ:
         return os.environ["MYSQL_PWD"]
     path = Path("~/.my.cnf").expanduser()
@@ -141,6 +141,6 @@ def _password_from_outside() -> str:
     try:
         options.read(path, encoding="utf-8")
     except (OptionFileError, OSError, UnicodeDecodeError):
-        # Not the error itself: it repeats the line, and that may be the password.
-        raise SourceError(f"source: {path} is not an option file of MySQL; mend it, or set MYSQL_PWD") from None
+        # Not the error itself: it quotes the line, which may be the password.
+        raise SourceError(f"source: {path} is not a MySQL option file; fix it, or set MYSQL_PWD") from None
     return (options.get("client", "password", fallback=None) or "").strip("'\"")

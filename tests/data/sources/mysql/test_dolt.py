@@ -18,7 +18,7 @@ from options_bt.data.cache.cache import Cache
 from options_bt.data.cache.pulling import pull_symbol
 from options_bt.data.sources.factory import open_source
 from options_bt.data.sources.files import FilesSource
-from options_bt.data.sources.mysql import server as mysql_room
+from options_bt.data.sources.mysql import server as mysql_server
 from options_bt.data.sources.mysql.dolt import DoltSource
 from options_bt.data.sources.source import CHAIN_COLUMNS, GREEKS, Source, require_symbols
 from options_bt.errors import SourceError
@@ -133,7 +133,7 @@ def source(server: Server) -> DoltSource:
     return DoltSource(url(server))
 
 
-def refusal(text: str) -> str:
+def rejection(text: str) -> str:
     """Return the error of asking for quotes, after a look for the password in it and in all that led to it."""
     with pytest.raises(SourceError) as raised:
         list(DoltSource(text).chain("A", [2023]))
@@ -245,7 +245,7 @@ def test_without_stocks_there_are_no_closes_and_one_warning(
 
 
 def test_columns_that_are_missing(server: Server) -> None:
-    assert "option_chain has no column 'bid' (did you mean 'bidd'" in (text := refusal(url(server, "?options=bare")))
+    assert "option_chain has no column 'bid' (did you mean 'bidd'" in (text := rejection(url(server, "?options=bare")))
     assert "act_symbol, expiration, strike, call_put, bidd, ask" in text
     odd = DoltSource(url(server, "?options=odd&stocks=odd"))
     (frame,) = (frame for _, frame in odd.chain("A", [2023]))
@@ -277,7 +277,7 @@ def test_problems_without_stocks(server: Server, caplog: pytest.LogCaptureFixtur
 
 
 def test_a_table_that_is_missing(server: Server) -> None:
-    text = refusal(url(server, "?options=stocks"))
+    text = rejection(url(server, "?options=stocks"))
     assert "database 'stocks' has no table 'option_chain'; it has: ohlcv, split" in text
     for ask in (DoltSource.extent, DoltSource.symbols, lambda source: source.version):
         with pytest.raises(SourceError, match="no table 'option_chain'"):
@@ -286,19 +286,19 @@ def test_a_table_that_is_missing(server: Server) -> None:
 
 def test_a_database_that_is_missing(server: Server) -> None:
     for user in ("reader", "narrow"):
-        text = refusal(url(server, "?options=nowhere", user))
+        text = rejection(url(server, "?options=nowhere", user))
         assert "no database 'nowhere'" in text and "options=NAME" in text
 
 
 @pytest.mark.parametrize(("user", "password"), [("reader", "s3cretw%23rd"), ("nobody", QUOTED)])
 def test_a_user_or_password_that_is_wrong(server: Server, user: str, password: str) -> None:
-    assert f"127.0.0.1:{server.port}: the server refuses user '{user}'" in refusal(url(server, "", user, password))
+    assert f"127.0.0.1:{server.port}: the server rejects user '{user}'" in rejection(url(server, "", user, password))
 
 
 def test_the_password_may_come_from_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     text = f"mysql://reader@127.0.0.1:{server.port}"
     monkeypatch.delenv("MYSQL_PWD", raising=False)
-    assert "with no password (put one in the URL or in MYSQL_PWD)" in refusal(text)
+    assert "with no password (put one in the URL or in MYSQL_PWD)" in rejection(text)
     monkeypatch.setenv("MYSQL_PWD", PASSWORD)
     assert DoltSource(text).extent() == (DAYS[0], DAYS[-1])
     assert "s3cret" not in repr(vars(DoltSource(text)))
@@ -313,7 +313,7 @@ def test_the_password_may_come_from_the_option_file(
     (tmp_path / ".my.cnf").write_text(f"!includedir /etc\n[client]\nuser=other\npassword='{PASSWORD}'\nquick\n")
     assert DoltSource(text).extent() == (DAYS[0], DAYS[-1])
     (tmp_path / ".my.cnf").write_text(f"password={PASSWORD}\n")
-    with pytest.raises(SourceError, match=r"\.my\.cnf is not an option file") as raised:
+    with pytest.raises(SourceError, match=r"\.my\.cnf is not a MySQL option file") as raised:
         DoltSource(text)
     assert "s3cret" not in str(raised.value)
 
@@ -339,9 +339,9 @@ def test_a_connection_that_was_ended_is_made_again(server: Server) -> None:
 
 def test_no_server() -> None:
     port = free_port()
-    text = refusal(f"mysql://reader:{QUOTED}@127.0.0.1:{port}")
+    text = rejection(f"mysql://reader:{QUOTED}@127.0.0.1:{port}")
     assert f"127.0.0.1:{port}: no server answers; start one with `dolt sql-server --port {port}`" in text
-    assert "no server answers" in refusal(f"mysql://reader:{QUOTED}@no-such-host.invalid")
+    assert "no server answers" in rejection(f"mysql://reader:{QUOTED}@no-such-host.invalid")
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_no_server() -> None:
     ],
 )
 def test_a_url_that_is_malformed(text: str) -> None:
-    assert "mysql://user[:password]@host[:port][?options=NAME&stocks=NAME&rates=NAME&as_of=REVISION" in refusal(text)
+    assert "mysql://user[:password]@host[:port][?options=NAME&stocks=NAME&rates=NAME&as_of=REVISION" in rejection(text)
 
 
 def test_names_hold_place_and_databases_but_no_secret() -> None:
@@ -386,10 +386,12 @@ def test_a_connection_that_ends_during_a_query(server: Server, code: int, monkey
     def ended(self: object, size: int) -> None:
         raise mysql.connector.OperationalError(errno=code, msg=f"lost, {PASSWORD}")
 
-    monkeypatch.setattr(mysql_room, "_WAITS", (0.01, 0.01))
+    monkeypatch.setattr(mysql_server, "RETRY_WAITS", (0.01, 0.01))
     with server.connected() as connection:
         monkeypatch.setattr(type(connection.cursor(raw=True)), "fetchmany", ended)
-    with pytest.raises(SourceError, match="ended the connection; look into its log, then run again") as raised:
+    with pytest.raises(
+        SourceError, match="lost connection to the server; check its log, then rerun the command"
+    ) as raised:
         source.closes("A")
     assert "s3cret" not in str(raised.value)
     monkeypatch.undo()
@@ -401,7 +403,7 @@ def test_a_connection_that_drops_is_made_again_after_a_wait(
 ) -> None:
     source = DoltSource(url(server))
     whole = source.closes("A")
-    monkeypatch.setattr(mysql_room, "_WAITS", (0.01, 0.02, 0.03))
+    monkeypatch.setattr(mysql_server, "RETRY_WAITS", (0.01, 0.02, 0.03))
     with server.connected() as connection:
         cursor = type(connection.cursor(raw=True))
     original, calls = cursor.fetchmany, 0

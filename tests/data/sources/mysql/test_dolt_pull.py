@@ -18,11 +18,12 @@ from polars.testing import assert_frame_equal
 from options_bt.analysis.formatting import data_text
 from options_bt.analysis.run_reader import open_run
 from options_bt.data.cache.cache import Cache
-from options_bt.data.listing import verified
+from options_bt.data.inventory import verified
 from options_bt.data.prepare import pull
 from options_bt.data.sources.mysql import access, dolt
-from options_bt.data.sources.mysql import server as mysql_room
-from options_bt.data.sources.mysql.access import Days, Scan, Table, scan_is_quicker
+from options_bt.data.sources.mysql import server as mysql_server
+from options_bt.data.sources.mysql.access import DateRange, Scan, Table, scan_is_faster
+from options_bt.data.sources.mysql.address import parse_address
 from options_bt.data.sources.mysql.dolt import DoltSource
 from options_bt.job.load import load_job
 from options_bt.runner.run import run_job
@@ -92,14 +93,14 @@ def contents(cache: Cache) -> dict[str, str]:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, list[date]]]:
     """Which symbols were looked up in which table on which days."""
     calls: list[tuple[str, str, list[date]]] = []
-    original = access.looked_up
+    original = access.rows_on
 
     def spying(server: Any, table: Table, symbol: str, days: Any) -> pl.DataFrame:
         listed = list(days)
         calls.append((table.name, symbol, listed))
         return original(server, table, symbol, listed)
 
-    monkeypatch.setattr(dolt, "looked_up", spying)
+    monkeypatch.setattr(dolt, "rows_on", spying)
     return calls
 
 
@@ -108,7 +109,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, list[date]]]:
 
 def test_a_scan_gives_what_look_ups_give(server: Server, tmp_path: Path) -> None:
     direct, scanned = source_of(server), source_of(server)
-    scanned.gather(dict.fromkeys(SYMBOLS, YEARS), tmp_path, lambda symbol_years, rows: None)
+    scanned.prefetch(dict.fromkeys(SYMBOLS, YEARS), tmp_path, lambda symbol_years, rows: None)
     assert sorted(path.name for path in tmp_path.glob("*/*")) == ["ohlcv", "option_chain", "volatility_history"]
     for symbol in (SYMBOLS[0], SYMBOLS[-1], "NONE"):
         for (year, ours), (other, theirs) in zip(
@@ -117,7 +118,11 @@ def test_a_scan_gives_what_look_ups_give(server: Server, tmp_path: Path) -> None
             assert year == other and ours.height > 0
             assert_frame_equal(ours.sort(KEY), theirs.sort(KEY), check_exact=True)
         assert_frame_equal(scanned.closes(symbol), direct.closes(symbol), check_exact=True)
-        assert_frame_equal(scanned.extras(symbol)["volatility"], direct.extras(symbol)["volatility"], check_exact=True)
+        assert_frame_equal(
+            scanned.optional_tables(symbol)["volatility"],
+            direct.optional_tables(symbol)["volatility"],
+            check_exact=True,
+        )
 
 
 def test_all_symbols_are_scanned_and_few_are_looked_up(
@@ -126,26 +131,26 @@ def test_all_symbols_are_scanned_and_few_are_looked_up(
     everything = pulled(server, tmp_path / "all")
     assert asked == []
     assert not (everything.folder / "scan").exists()
-    assert scan_is_quicker(4, 100_000, 2_000) is False
-    assert scan_is_quicker(1_900, 100_000, 2_000) is True
+    assert scan_is_faster(4, 100_000, 2_000) is False
+    assert scan_is_faster(1_900, 100_000, 2_000) is True
     alone = [pulled(server, tmp_path / "each", [symbol]) for symbol in SYMBOLS]
     assert contents(alone[0]) == contents(everything)
 
 
 def test_progress_ends_at_the_whole_and_counts_every_row_once(server: Server, tmp_path: Path) -> None:
     source = source_of(server)
-    told: list[tuple[float, int, str]] = []
-    pull(source, Cache(tmp_path, source.name), SYMBOLS, YEARS, lambda *what: told.append(what))
-    assert sum(share for share, _, _ in told) == pytest.approx(len(SYMBOLS) * len(YEARS))
-    assert sum(rows for _, rows, _ in told) == len(quotes(DAYS, SYMBOLS))
+    reported: list[tuple[float, int, str]] = []
+    pull(source, Cache(tmp_path, source.name), SYMBOLS, YEARS, lambda *what: reported.append(what))
+    assert sum(share for share, _, _ in reported) == pytest.approx(len(SYMBOLS) * len(YEARS))
+    assert sum(rows for _, rows, _ in reported) == len(quotes(DAYS, SYMBOLS))
 
 
 def test_a_connection_that_drops_in_a_scan_costs_the_month(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = Table("options", "option_chain", {"date": pl.Date, "bid": pl.Float64})
-    monkeypatch.setattr(mysql_room, "_WAITS", (0.01,))
-    monkeypatch.setattr(mysql_room, "_FETCHED_ROWS", 100)
+    monkeypatch.setattr(mysql_server, "RETRY_WAITS", (0.01,))
+    monkeypatch.setattr(mysql_server, "FETCHED_ROWS", 100)
     with server.connected() as connection:
         cursor = type(connection.cursor(raw=True))
     original, calls = cursor.fetchmany, 0
@@ -158,8 +163,8 @@ def test_a_connection_that_drops_in_a_scan_costs_the_month(
         return original(self, size)
 
     monkeypatch.setattr(cursor, "fetchmany", dropping)
-    scan = Scan(source_of(server)._server, table, tmp_path)
-    scan.gather(2022, Days(DAYS[0], DAYS[-1]).of(2022), lambda share, rows: None)
+    scan = Scan(mysql_server.Server(parse_address(f"mysql://root@127.0.0.1:{server.port}")), table, tmp_path)
+    scan.read_year(2022, DateRange(DAYS[0], DAYS[-1]).within(2022), lambda share, rows: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2022-11.parquet", "2022-12.parquet"]
     whole = sum(day.year == 2022 for day in DAYS) * 4
     assert [scan.rows(symbol, 2022).height for symbol in SYMBOLS] == [whole] * len(SYMBOLS)
@@ -171,7 +176,7 @@ def test_a_connection_that_drops_in_a_scan_costs_the_month(
 def test_what_else_there_is_comes_along(server: Server, tmp_path: Path) -> None:
     cache = pulled(server, tmp_path, ["S1"])
     manifest = cache.manifest("S1")
-    assert manifest is not None and set(manifest.extras) == {"dividends", "volatility"}
+    assert manifest is not None and set(manifest.optional_tables) == {"dividends", "volatility"}
     dividends = pl.read_parquet(cache.folder / "dividends/S1.parquet")
     assert dividends.rows() == [(date(2022, 12, 1), 0.75)]
     volatility = pl.read_parquet(cache.folder / "volatility/S1.parquet")
@@ -290,11 +295,12 @@ _PULL = """
 import sys
 from pathlib import Path
 from options_bt.data.cache.cache import Cache
+from options_bt.data.sources.mysql.address import parse_address
 from options_bt.data.sources.mysql.dolt import DoltSource
 from options_bt.data.prepare import pull
 source = DoltSource(sys.argv[1])
 print("ready", flush=True)
-pull(source, Cache(Path(sys.argv[2]), source.name), sys.argv[3].split(","), [2022, 2023], lambda *told: None)
+pull(source, Cache(Path(sys.argv[2]), source.name), sys.argv[3].split(","), [2022, 2023], lambda *reported: None)
 """
 
 
@@ -347,7 +353,7 @@ def test_a_pull_that_waits_for_another_says_so(tmp_path: Path, caplog: pytest.Lo
     assert holder.stdout and holder.stdout.readline()
     with Cache(tmp_path, "x").locked():
         pass
-    assert caplog.messages == [f"Another pull writes to {tmp_path / 'x'}; waiting for it"]
+    assert caplog.messages == [f"Another pull is writing to {tmp_path / 'x'}; waiting for it"]
     holder.wait()
 
 

@@ -1,4 +1,4 @@
-"""Checking what a person wrote against types, one value at a time, so that every fault is listed."""
+"""Validating what a user wrote against types, one value at a time, so that every fault is listed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from options_bt.errors import Fault, nearest
 
 
 class Invalid:
-    """What a check gives back for a value that was refused; the fault is on the list."""
+    """Returned in place of an invalid value, whose fault is on the list."""
 
 
 INVALID = Invalid()
 
 
-def shown(value: Any) -> str:
-    """Return a value as it would stand in a job file, shortened."""
+def shortened(value: Any) -> str:
+    """Return a value as a job file has it, in up to 60 characters."""
     if isinstance(value, date):
         return value.isoformat()
     try:
         text = msgspec.json.encode(value, enc_hook=str).decode()
     except RecursionError:
-        return "something that contains itself"
+        return "a value that contains itself"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -40,7 +40,7 @@ def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
 
 
 def allowed(type_: Any) -> str:
-    """Return what a type admits, in plain words.
+    """Return the values that a type allows, in plain words.
 
     Examples
     --------
@@ -75,43 +75,45 @@ def _described(info: inspect.Type) -> str:
             return "a text"
 
 
-class Checker:
+def _joined(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+class Validator:
     """Converts values and keeps the list of faults.
 
     Attributes
     ----------
     faults : list of Fault
-        What was wrong so far, in the order of reading.
+        The faults so far, in the order of reading.
     """
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
 
-    def refuse(self, path: str, problem: str, allowed: str = "") -> Invalid:
-        """Put a fault on the list."""
+    def reject(self, path: str, problem: str, allowed: str = "") -> Invalid:
+        """Add a fault to the list; return INVALID."""
         self.faults.append(Fault(path, problem, allowed))
         return INVALID
 
     def value(self, value: Any, type_: Any, path: str, form: str = "") -> Any:
-        """Return `value` as `type_`, or INVALID with a fault; `form` overrides what is said to be allowed."""
+        """Return `value` as `type_`, or INVALID with a fault; `form` replaces the description of what is allowed."""
         if isinstance(value, float) and not math.isfinite(value):
-            return self.refuse(path, f"got {value}", form or allowed(type_))
+            return self.reject(path, f"got {value}", form or allowed(type_))
         try:
             return msgspec.convert(value, type_)
         except msgspec.ValidationError:
-            return self.refuse(path, f"got {shown(value)}", form or allowed(type_))
+            return self.reject(path, f"got {shortened(value)}", form or allowed(type_))
 
     def mapping(self, value: Any, path: str, known: Iterable[str]) -> dict[str, Any]:
         """Return the known keys of a mapping; each unknown one is a fault with its nearest name."""
         if not isinstance(value, Mapping):
-            self.refuse(path, f"got {shown(value)}", "a mapping of keys to values")
+            self.reject(path, f"got {shortened(value)}", "a mapping of keys to values")
             return {}
         known = list(known)
         for key in value:
             if key not in known:
-                hint = nearest(str(key), known)
-                where = f"{path}.{key}" if path else str(key)
-                self.refuse(where, f"unknown key{hint}", ", ".join(known))
+                self.reject(_joined(path, str(key)), f"unknown key{nearest(str(key), known)}", ", ".join(known))
         return {key: value[key] for key in value if key in known}
 
     def struct(self, value: Any, type_: Any, path: str, forms: Mapping[str, str] | None = None) -> Any:
@@ -123,10 +125,9 @@ class Checker:
             return INVALID
         for name, field in fields.items():
             if field.required and name not in entries:
-                form = (forms or {}).get(name) or allowed(field.type)
-                self.refuse(f"{path}.{name}" if path else name, "missing", form)
+                self.reject(_joined(path, name), "missing", (forms or {}).get(name) or allowed(field.type))
         read = {
-            name: self.value(entry, fields[name].type, f"{path}.{name}", (forms or {}).get(name, ""))
+            name: self.value(entry, fields[name].type, _joined(path, name), (forms or {}).get(name, ""))
             for name, entry in entries.items()
         }
         return type_(**read) if len(self.faults) == before else INVALID

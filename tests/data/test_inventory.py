@@ -7,7 +7,7 @@ import polars as pl
 
 from options_bt.data.cache.cache import Cache
 from options_bt.data.cache.pulling import pull_symbol
-from options_bt.data.listing import cached_data, verified
+from options_bt.data.inventory import cached_data, verified
 from tests.data.quotes import TableSource, quote
 
 COLUMNS = [
@@ -72,7 +72,7 @@ def test_damaged_files_are_named_once_and_pulled_again(tmp_path: Path) -> None:
     files, _, damaged = verified(tmp_path)
     assert files == 7
     assert damaged == [
-        (str(changed), "has another checksum than when it was written"),
+        (str(changed), "does not match its checksum"),
         (str(missing), "is missing"),
     ]
     filled(tmp_path, "a", "X")

@@ -1,4 +1,4 @@
-"""DoltHub's tables: their columns, and how each is read."""
+"""The columns of DoltHub's tables, and how each is read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from options_bt.data.sources.source import CHAIN_COLUMNS, GREEKS
 
 Schema = Mapping[str, type[pl.DataType]]
 
+SYMBOL: Schema = {"act_symbol": pl.String}
+"""The column that every table but `us_treasury` must have."""
+
 CHAIN: Schema = {
     "date": pl.Date,
     "expiration": pl.Date,
@@ -18,51 +21,51 @@ CHAIN: Schema = {
     "bid": pl.Float64,
     "ask": pl.Float64,
 }
-"""What `option_chain` must have, besides act_symbol."""
+"""The columns that `option_chain` must have."""
 
 CHAIN_GREEKS: Schema = {"vol": pl.Float64} | {name: pl.Float64 for name in GREEKS if name != "iv"}
-"""What `option_chain` may have."""
+"""The columns that `option_chain` may have."""
 
 CLOSES: Schema = {"date": pl.Date, "close": pl.Float64}
-"""What `ohlcv` must have, besides act_symbol."""
+"""The columns that `ohlcv` must have."""
 
 SPLITS: Schema = {"ex_date": pl.Date, "to_factor": pl.Float64, "for_factor": pl.Float64}
-"""What `split` must have, besides act_symbol."""
+"""The columns that `split` must have."""
 
 DIVIDENDS: Schema = {"ex_date": pl.Date, "amount": pl.Float64}
-"""What `dividend` must have, besides act_symbol."""
+"""The columns that `dividend` must have."""
 
 VOLATILITY: Schema = {"date": pl.Date} | {
-    f"{kind}_{what}": pl.Float64
+    f"{kind}_{time}": pl.Float64
     for kind in ("hv", "iv")
-    for what in ("current", "week_ago", "month_ago", "year_high", "year_low")
+    for time in ("current", "week_ago", "month_ago", "year_high", "year_low")
 }
-"""What `volatility_history` may have, besides act_symbol."""
+"""The columns that `volatility_history` may have."""
 
 RATES: Schema = {"date": pl.Date} | {
     f"{count}_{unit}": pl.Float64
     for unit, counts in (("month", (1, 2, 3, 6)), ("year", (1, 2, 3, 5, 7, 10, 20, 30)))
     for count in counts
 }
-"""What `us_treasury` may have."""
+"""The columns that `us_treasury` may have."""
 
 WITHOUT = {
     "ohlcv": "closes are implied by put-call parity",
     "split": "no position can be followed across a split",
-    "delta": "legs that are chosen by delta find no quote",
+    "delta": "legs chosen by delta find no quote",
 }
-"""What follows where a table, or a column of `option_chain`, is not there."""
+"""What a run does without a table, or without a column of `option_chain`."""
 
 _RIGHTS = {"c": "call", "call": "call", "p": "put", "put": "put"}
 
 
-def typed(column: str, found: pl.DataType | type[pl.DataType], wanted: type[pl.DataType]) -> pl.Expr:
-    """Return a column as the type we want; what cannot be read as it becomes null, and cleaning counts it."""
-    if wanted == pl.Date and found == pl.String:
+def typed(column: str, found: pl.DataType | type[pl.DataType], dtype: type[pl.DataType]) -> pl.Expr:
+    """Return a column as `dtype`; a value that cannot be read as it becomes null, and cleaning counts it."""
+    if dtype == pl.Date and found == pl.String:
         return pl.col(column).str.strip_chars().str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-    if wanted == pl.Float64:
+    if dtype == pl.Float64:
         return pl.col(column).cast(pl.Float64, strict=False).fill_nan(None)
-    return pl.col(column).cast(wanted, strict=False)
+    return pl.col(column).cast(dtype, strict=False)
 
 
 def as_chain(rows: pl.DataFrame) -> pl.DataFrame:

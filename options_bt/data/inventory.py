@@ -1,4 +1,4 @@
-"""What the cache holds, and whether it is as it was written."""
+"""The contents of the cache, and whether its files are unchanged."""
 
 from __future__ import annotations
 
@@ -13,24 +13,9 @@ from options_bt.data.market.market import damaged_files
 from options_bt.storage import storage_errors
 
 GAP_DAYS = 7
-"""More calendar days than these between two quote dates are a gap."""
+"""A gap is more calendar days than this between two quote dates."""
 
-
-def cached_data(root: Path) -> pl.DataFrame:
-    """Return one row a cached symbol.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``source, symbol, first, last`` (quote dates; null without any), ``days`` (with quotes), ``gaps`` (of more than
-        a week between two quote dates), ``longest`` (of them, in calendar days; null without any), ``quotes, closes,
-        bytes, version`` (the commit where the source has commits).
-    """
-    rows = [_row(cache, manifest) for cache in cached_sources(root) for manifest in cache.manifests()]
-    return pl.DataFrame(rows, schema=_LISTED, orient="row")
-
-
-_LISTED = {
+_COLUMNS = {
     "source": pl.String,
     "symbol": pl.String,
     "first": pl.Date,
@@ -43,6 +28,20 @@ _LISTED = {
     "bytes": pl.Int64,
     "version": pl.String,
 }
+
+
+def cached_data(root: Path) -> pl.DataFrame:
+    """Return one row per cached symbol.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``source, symbol, first, last`` (quote dates; null without quotes), ``days`` (with quotes), ``gaps`` (of more
+        than a week between two quote dates), ``longest`` (gap, in calendar days; null without gaps), ``quotes, closes,
+        bytes, version`` (the commit where the source has commits).
+    """
+    rows = [_row(cache, manifest) for cache in cached_sources(root) for manifest in cache.manifests()]
+    return pl.DataFrame(rows, schema=_COLUMNS, orient="row")
 
 
 def _row(cache: Cache, manifest: Manifest) -> tuple[object, ...]:
@@ -65,14 +64,13 @@ def _row(cache: Cache, manifest: Manifest) -> tuple[object, ...]:
 
 
 def verified(root: Path) -> tuple[int, int, list[tuple[str, str]]]:
-    """Check every cached file to the last bit; forget the damaged ones, so that they are pulled or built anew.
+    """Check every cached file bit by bit; delete the damaged ones, so that they are pulled or built again.
 
     Returns
     -------
     files, markets : int
         How many were checked.
     damaged : list of (path, fault)
-        A path each.
     """
     files, markets, damaged = 0, 0, []
     for cache in cached_sources(root):
@@ -82,7 +80,7 @@ def verified(root: Path) -> tuple[int, int, list[tuple[str, str]]]:
             damaged += [(str(cache.folder / path), fault) for path, fault in faults]
             if faults:
                 with cache.locked():
-                    cache.forget(manifest, (path for path, _ in faults))
+                    cache.delete(manifest, (path for path, _ in faults))
         if rates := cache.rates():
             files += 1
             damaged += [(str(cache.folder / path), fault) for path, fault in cache.damaged(rates)]
