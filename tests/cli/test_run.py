@@ -45,7 +45,7 @@ def test_run_prints_news_the_best_and_where_the_results_are(command: Command, sm
     assert re.fullmatch(
         r"Prices: of [\d,]+ position-days \d+% have a modelled leg and 0% no .* at modelled prices\.", prices
     )
-    assert warning.startswith("Warning: that is much; docs/modelled-quotes.md says")
+    assert warning.startswith("Warning: these shares are high; docs/modelled-quotes.md explains")
     assert data == "Data: demo: simulated market (sparse, seed 1)"
     seconds = r"\d+\.\d s"
     assert re.fullmatch(
