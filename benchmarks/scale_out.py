@@ -1,11 +1,12 @@
 """Measures what a Dask cluster costs beside local slots on the same cores, by the length of batches: `make scale-out`.
 
-Both run the same sweep, side by side, the best of several goes each; the clock runs from the
+Both run the same sweep in turn, and the best of several runs counts; the clock runs from the
 end of each worker's first batch to the end of the last.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import tempfile
@@ -36,7 +37,7 @@ from options_bt.runner.schedule import Schedule
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "benchmarks" / "scale_out.md"
 SIZES = (10, 50, 200, 1000)
-GOES = 2
+RUNS = 2
 WORKERS = 2
 TASKS = 3000
 JOB = ROOT / "jobs" / "grid.yaml"
@@ -72,15 +73,15 @@ class Timed:
         return events
 
     def kill(self, number: int) -> None:
-        """End the worker of a task."""
+        """Kill the worker of a task."""
         self._executor.kill(number)
 
     def close(self) -> None:
-        """End every worker."""
+        """Kill every worker."""
         self._executor.close()
 
 
-class Go(NamedTuple):
+class Timing(NamedTuple):
     """One run of the sweep.
 
     Attributes
@@ -100,7 +101,7 @@ class Go(NamedTuple):
     coordinating: float
 
 
-def gone(where: str, size: int, folder: Path) -> Go:
+def timed_run(where: str, size: int, folder: Path) -> Timing:
     """Run the sweep in batches of so many jobs."""
     made: list[Timed] = []
     make: Callable[[int], Executor] = make_executor(where, Scheduler(), folder / "cache")
@@ -125,15 +126,15 @@ def gone(where: str, size: int, folder: Path) -> Go:
     coordinating, first = time.process_time() - began, made[0]
     ends = first.ends[WORKERS:]  # the first batch of a worker waits for its imports
     seconds = ends[-1] - first.ends[WORKERS - 1]
-    return Go(seconds, len(ends), summary.total, summary.times.writing, coordinating)
+    return Timing(seconds, len(ends), summary.total, summary.times.writing, coordinating)
 
 
-def size_rows(folder: Path) -> tuple[list[str], Go, Go]:
-    """Return a line for each size, and the best goes of the largest batches."""
+def size_rows(folder: Path) -> tuple[list[str], Timing, Timing]:
+    """Return a line for each size, and the best runs of the largest batches."""
     lines = []
     for size in SIZES:
-        pairs = [(gone("local", size, folder), gone("dask", size, folder)) for _ in range(GOES)]
-        local, dask = (min(goes) for goes in zip(*pairs, strict=True))
+        pairs = [(timed_run("local", size, folder), timed_run("dask", size, folder)) for _ in range(RUNS)]
+        local, dask = (min(runs) for runs in zip(*pairs, strict=True))
         length, extra = (
             WORKERS * local.seconds / local.batches,
             WORKERS * (dask.seconds - local.seconds) / local.batches,
@@ -146,12 +147,12 @@ def size_rows(folder: Path) -> tuple[list[str], Go, Go]:
     return lines, local, dask
 
 
-def tasks_a_second() -> float:
+async def tasks_a_second() -> float:
     """Return how many tasks without work a scheduler in this process passes to two workers and back."""
-    with local_cluster(2, Path("cache")) as cluster, Client(cluster, set_as_default=False) as client:
-        client.gather(client.map(abs, range(10), pure=False))
+    async with local_cluster(2, Path("cache")) as cluster, Client(cluster, asynchronous=True) as client:
+        await client.gather(client.map(abs, range(10), pure=False))
         began = time.perf_counter()
-        client.gather([client.submit(abs, number, pure=False) for number in range(TASKS)])
+        await client.gather([client.submit(abs, number, pure=False) for number in range(TASKS)])
         return TASKS / (time.perf_counter() - began)
 
 
@@ -181,23 +182,23 @@ def main() -> None:
     warm_up()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        gone("local", 100, folder)  # pulls the data
-        rows, go, on_dask = size_rows(folder)
+        timed_run("local", 100, folder)  # pulls the data
+        rows, local, on_dask = size_rows(folder)
         markets = market_rows(folder)
     lines = [
         "# What `make scale-out` measured",
         "",
-        f"A sweep of {go.jobs:,} backtests, metrics alone, two workers on {os.cpu_count()} cores: local slots, and a "
-        "Dask cluster on the same machine.",
+        f"A sweep of {local.jobs:,} backtests, metrics alone, two workers on {os.cpu_count()} cores: local slots, and "
+        "a Dask cluster on the same machine.",
         "",
         "| jobs a batch | its length | slots | Dask | ratio | Dask takes longer, a batch |",
         "| --- | --- | --- | --- | --- | --- |",
         *rows,
         "",
-        f"With the largest batches the coordinator wrote {go.jobs / go.writing:,.0f} jobs a second; "
-        f"in all it took {1e6 * go.coordinating / go.jobs:.0f} us of processor time a job with slots, and "
-        f"{1e6 * on_dask.coordinating / go.jobs:.0f} us with Dask, whose scheduler and client are in it. "
-        f"Dask's scheduler passed on {tasks_a_second():,.0f} tasks a second that did nothing.",
+        f"With the largest batches the coordinator wrote {local.jobs / local.writing:,.0f} jobs a second; "
+        f"in all it took {1e6 * local.coordinating / local.jobs:.0f} us of processor time a job with slots, and "
+        f"{1e6 * on_dask.coordinating / local.jobs:.0f} us with Dask, whose scheduler and client are in it. "
+        f"Dask's scheduler passed on {asyncio.run(tasks_a_second()):,.0f} tasks a second that did nothing.",
         "",
         "| market | size | on its way | time |",
         "| --- | --- | --- | --- |",

@@ -41,10 +41,10 @@ def make_executor(executor: str, scheduler: Scheduler, cache: Path) -> Callable[
     if executor != "dask":
         raise InputError(f"got executor {executor!r}; allowed: local, dask")
     require_dask()
-    from options_bt.runner.cluster.executor import Dask
+    from options_bt.runner.cluster.executor import DaskExecutor
 
     there = scheduler if scheduler.address or scheduler.file else None
-    return lambda workers: Dask(there, workers, cache)
+    return lambda workers: DaskExecutor(there, workers, cache)
 
 
 def require_dask() -> None:

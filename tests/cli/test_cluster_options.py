@@ -18,7 +18,7 @@ def test_a_scheduler_that_does_not_answer_is_named(
 ) -> None:
     monkeypatch.setattr("options_bt.runner.cluster.connection._CONNECT_SECONDS", 0.5)
     answer = command("run", small_run.jobfile, "--quick", "--executor", "dask", "--scheduler", NOBODY, "-q")
-    refused(answer, f"Error: no Dask scheduler answers at {NOBODY}", "`dask scheduler` starts one")
+    refused(answer, f"Error: no Dask scheduler answers at {NOBODY}", "start one with `dask scheduler`")
 
 
 @pytest.mark.parametrize(
@@ -27,13 +27,16 @@ def test_a_scheduler_that_does_not_answer_is_named(
         (["--scheduler", NOBODY], "say --executor dask too"),
         (
             ["--executor", "dask", "--scheduler", "foo://x"],
-            "'foo://x' is no address of a scheduler: unknown address scheme",
+            "'foo://x' does not lead to a scheduler: unknown address scheme",
         ),
         (
             ["--executor", "dask", "--scheduler", "tcp://host"],
-            "'tcp://host' is no address of a scheduler: missing",
+            "'tcp://host' does not lead to a scheduler: missing",
         ),
-        (["--executor", "dask", "--scheduler-file", "no.json"], "no.json: there is no such scheduler file"),
+        (
+            ["--executor", "dask", "--scheduler-file", "no.json"],
+            "no.json' does not lead to a scheduler: [Errno 2]",
+        ),
         (["--executor", "dask", "--scheduler", NOBODY, "--tls-cert", "no.pem"], "no.pem: there is no such file"),
         (["--executor", "dask", "--scheduler", NOBODY, "--workers", "3"], "--workers counts processes of this machine"),
         (["--executor", "ray"], "'ray'"),
@@ -56,8 +59,8 @@ def test_without_dask_the_command_says_how_to_install_it(
     ("arguments", "text"),
     [
         ([], "no scheduler was named"),
-        (["foo://x"], "'foo://x' is no address of a scheduler"),
-        (["--scheduler-file", "no.json"], "no.json: there is no such scheduler file"),
+        (["foo://x"], "'foo://x' does not lead to a scheduler"),
+        (["--scheduler-file", "no.json"], "no.json' does not lead to a scheduler: [Errno 2]"),
         ([NOBODY, "--tls-key", "no.pem"], "no.pem: there is no such file"),
     ],
 )

@@ -7,16 +7,14 @@ import signal
 from typing import Any
 
 from options_bt.job.schema import JobFile
-from options_bt.runner import cluster
-from options_bt.runner.cluster import on_worker as on_worker
-from options_bt.runner.cluster import versions as versions
+from options_bt.runner.cluster import on_worker
 from options_bt.runner.execution.batch import Result, Task, run_batch
 
 
 def dask_setup(worker: Any) -> None:
-    rooms: Any = cluster
+    module: Any = on_worker
     if "OTHER_SEMANTICS" in os.environ:
-        rooms.versions.SEMANTICS_VERSION = 1000
+        module.SEMANTICS_VERSION = 1000
     if "POISON" in os.environ:
 
         def poisoned(task: Task, job: JobFile) -> Result:
@@ -24,4 +22,4 @@ def dask_setup(worker: Any) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             return run_batch(task, job)
 
-        rooms.on_worker.run_batch = poisoned
+        module.run_batch = poisoned

@@ -20,7 +20,7 @@ from options_bt.data.sources.factory import open_source
 from options_bt.errors import StorageError
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
-from options_bt.runner.cluster.executor import Dask
+from options_bt.runner.cluster.executor import DaskExecutor
 from options_bt.runner.execution.batch import Task
 from options_bt.runner.execution.executor import Executor, Finished, Lost
 from options_bt.runner.execution.inline import Inline
@@ -46,7 +46,7 @@ def folder(job: JobFile, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def on_dask(cache: Path) -> Executor:
-    return Dask(None, 2, cache)
+    return DaskExecutor(None, 2, cache)
 
 
 MAKERS: dict[str, Callable[[Path], Executor]] = {

@@ -16,7 +16,7 @@ import os, psutil, signal, sys, threading, time
 from pathlib import Path
 
 if __name__ == "__main__":
-    from options_bt.runner.cluster.executor import Dask
+    from options_bt.runner.cluster.executor import DaskExecutor
     from options_bt.runner.execution.slots import Slots
 
     signal.signal(signal.SIGINT, lambda *_: None)
@@ -45,7 +45,7 @@ DASK = "the Dask cluster of this machine, 2 workers"
     [
         ("Slots(2)", "[*map(psutil.pid_exists, executor.worker_ids)]", "2 [] [True, True]"),
         (
-            "Dask(None, 2, Path(sys.argv[1]))",
+            "DaskExecutor(None, 2, Path(sys.argv[1]))",
             "executor.description",
             "2 [] the Dask cluster of this machine, 2 workers",
         ),

@@ -1,211 +1,228 @@
-"""What is said to a cluster, in the thread of Dask's client; what comes of it is put on a queue."""
+"""The cluster as seen by its client: workers that come and go, and the batches that run on them.
+
+All of it runs in the thread of one event loop, the only one to touch this state; events go out through a queue.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+import pickle
+import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NamedTuple
-from uuid import uuid4
+from typing import NamedTuple
 
+from distributed import Client
 from distributed.client import FutureCancelledError
 
+from options_bt.errors import InputError, StorageError
 from options_bt.runner.cluster import on_worker
-from options_bt.runner.cluster.markets import market_name, packed
-from options_bt.runner.cluster.registry import Host, Member
-from options_bt.runner.execution.batch import Result
-from options_bt.runner.execution.executor import Lost, TransferStats
+from options_bt.runner.cluster.connection import call, connect, local_cluster
+from options_bt.runner.cluster.market_sender import MarketSender
+from options_bt.runner.cluster.markets import market_name
+from options_bt.runner.cluster.registry import Worker, WorkerRegistry
+from options_bt.runner.execution.batch import Result, Task
+from options_bt.runner.execution.executor import Lost, Scheduler, TransferStats
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-DISCONNECTED = "the connection to the scheduler was lost"
-_SENT_AT_ONCE = 4
+_LOOK_SECONDS = 1.0
 _RESTART_SECONDS = 30
-_STORE_AGAIN_SECONDS = 60
+_PATIENCE_SECONDS = 600.0
 
 
-class Present(NamedTuple):
-    """The addresses of the workers that the scheduler knows."""
+class Returned(NamedTuple):
+    """A task's result, as it came from a worker."""
 
-    addresses: frozenset[str]
-
-
-class Greeted(NamedTuple):
-    """What a new worker said of itself, or why it could not."""
-
-    address: str
-    answer: on_worker.Hello | str
+    task: Task
+    result: Result
 
 
-class Unfit(NamedTuple):
-    """A worker cannot be used any more."""
+class WorkerCount(NamedTuple):
+    """How many workers may be given batches, and how many are new or being replaced."""
 
-    address: str
-    reason: str
-
-
-class Ended(NamedTuple):
-    """A worker was told to restart: what has its address from now on is a new one."""
-
-    address: str
+    ready: int = 0
+    coming: int = 0
 
 
-class Disconnected(NamedTuple):
-    """The connection to the scheduler broke; Dask's client makes a new one, and nobody is known there any more."""
+Event = Returned | Lost | WorkerCount | Exception
+"""What is reported; after an exception nothing more is."""
 
 
-class Closed(NamedTuple):
-    """The scheduler is gone, and Dask's client has given up."""
-
-
-News = Present | Greeted | Unfit | Ended | Disconnected | Closed | Result | Lost
-
-
-class _CannotKeepError(Exception):
-    """A worker cannot keep the market that was sent to it."""
-
-
-class Conversation:
-    """Talks to the workers of one cluster.
-
-    Parameters
-    ----------
-    client : distributed.Client
-    brought : TransferStats
-        Where the markets that come to each host are counted.
+class ClusterClient:
+    """Runs tasks on the workers of one cluster; its parameters are those of `DaskExecutor`.
 
     Attributes
     ----------
-    news : SimpleQueue of News
+    events : SimpleQueue of Event
+    transfers : TransferStats
+        How markets came to each host.
     """
 
-    def __init__(self, client: Any, brought: TransferStats) -> None:
-        self.news: SimpleQueue[News] = SimpleQueue()
-        self._brought = brought
-        self._client = client
-        self._loop: asyncio.AbstractEventLoop = client.loop.asyncio_loop
-        self._locks: defaultdict[tuple[Host, str], asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._sending = asyncio.Semaphore(_SENT_AT_ONCE)
-        self._without_store: dict[Host, float] = {}
-        self._looking = self._start(self._look())
+    def __init__(self, scheduler: Scheduler | None, workers: int, cache: Path) -> None:
+        self.events: SimpleQueue[Event] = SimpleQueue()
+        self.transfers = TransferStats()
+        self._scheduler, self._local = scheduler, (workers, cache)
+        self._workers, self._markets = WorkerRegistry(), MarketSender(self.transfers)
+        self._running: dict[int, tuple[Worker, asyncio.Task[None]]] = {}
+        self._count: WorkerCount | None = None
+        self._lost_at = 0.0
 
-    def greet(self, address: str) -> None:
-        """Ask a worker who it is; `Greeted` follows."""
-        self._start(self._greet(address))
+    async def serve(self) -> None:
+        """Connect, and keep track of workers and batches until cancelled; then end the workers that are busy."""
+        try:
+            async with AsyncExitStack() as stack:
+                if self._scheduler:
+                    self._client = await connect(self._scheduler)
+                else:
+                    cluster = await stack.enter_async_context(local_cluster(*self._local))
+                    self._client = await Client(cluster, set_as_default=False, asynchronous=True)
+                stack.push_async_callback(self._close)
+                async with asyncio.TaskGroup() as self._tasks:
+                    await self._watch()
+        except* Exception as errors:
+            self.events.put(errors.exceptions[0])
 
-    def run(self, number: int, member: Member, folder: Path, task: bytes) -> Future[None]:
-        """Run a batch on a worker, whose host is brought the market if it lacks it; Finished or Lost follows."""
-        return self._start(self._run(number, member, folder, task))
+    def submit(self, task: Task) -> None:
+        """Start a task on a free worker, if possible one that holds its market; Returned or Lost follows."""
+        busy = {worker.address for worker, _ in self._running.values()}
+        if worker := self._workers.choose(str(task.market), busy):
+            self._running[task.number] = worker, self._tasks.create_task(self._run(task, worker))
+        else:
+            self.events.put(Lost(task.number, "its worker left before it began", not_at_fault=True))
 
-    def end(self, address: str) -> Future[None]:
-        """Have a worker's process replaced; `Ended` follows."""
-        return self._start(self._end(address))
+    def kill(self, number: int) -> None:
+        """Have the worker of a task replaced; the task is lost even if the worker cannot be reached."""
+        if number in self._running:
+            address = self._running[number][0].address
+            self._update(Worker(address, "leaving"))
+            self._tasks.create_task(self._replace(address))
+            self._end(number, Lost(number, f"the worker {address} was killed"))
 
-    def close(self) -> None:
-        """Stop looking for workers."""
-        self._looking.cancel()
-
-    def _start(self, said: Coroutine[Any, Any, None]) -> Future[None]:
-        return asyncio.run_coroutine_threadsafe(said, self._loop)
-
-    async def _look(self) -> None:
-        while self._client.status not in ("closing", "closed"):
+    async def _watch(self) -> None:
+        while True:
             if self._client.status == "running":
                 try:
-                    self.news.put(Present(frozenset(await self._client.scheduler.ncores())))
+                    self._seen(frozenset(await self._client.scheduler.ncores()))
                 except OSError:  # the client notices too, and connects again
                     logger.debug("The scheduler does not answer")
-            await asyncio.sleep(LOOK_SECONDS)
-        self.news.put(Closed())
-
-    async def _greet(self, address: str) -> None:
-        try:
-            answer = await self._call(address, on_worker.hello)
-        except FutureCancelledError:
-            self.news.put(Disconnected())
-        except Exception as error:
-            self.news.put(Greeted(address, f"it cannot run options-bt here: {type(error).__name__}: {error}"))
-        else:
-            self.news.put(Greeted(address, answer))
-
-    async def _run(self, number: int, member: Member, folder: Path, task: bytes) -> None:
-        market, brought = market_name(folder), True
-        try:
-            answer = await self._call(member.address, on_worker.run, market, task)
-            if isinstance(answer, on_worker.Missing):
-                brought = False
-                await self._bring(member, market, folder)
-                brought = True
-                answer = await self._call(member.address, on_worker.run, market, task)
-        except FutureCancelledError:
-            self.news.put(Disconnected())
-            self.news.put(Lost(number, DISCONNECTED, not_at_fault=True))
-        except _CannotKeepError as error:
-            self.news.put(Unfit(member.address, str(error)))
-            self.news.put(Lost(number, str(error), not_at_fault=True))
-        except Exception as error:
-            # A batch that was cut off while it waited for its market had not begun.
-            self.news.put(Lost(number, f"{type(error).__name__}: {error}", not_at_fault=not brought))
-        else:
-            if isinstance(answer, Result):
-                self.news.put(answer)
             else:
-                self.news.put(Lost(number, f"the worker {member.address} could not run it: {answer}"))
+                self._disconnected()
+                if self._scheduler and self._client.status == "closed":  # Dask's client has given up
+                    await self._reconnect(self._scheduler)
+            await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _bring(self, member: Member, market: str, folder: Path) -> None:
-        """Bring a market to a host that lacks it; the batches of a host that ask for one wait for each other."""
-        async with self._locks[member.host, market]:
-            if await self._call(member.address, on_worker.holds, market) or await self._fetched(member, market):
-                return
-            async with self._sending:
-                data = await asyncio.to_thread(packed, folder)
-                (sent,) = await self._client.scatter([data], workers=[member.address], hash=False)
-                if why := await self._call(member.address, on_worker.keep, market, sent):
-                    raise _CannotKeepError(why)
-        host, symbol = member.host[0], folder.parent.name
-        self._brought.sent[host] += 1
-        self._brought.size[host] += len(data)
-        extra = {"symbol": symbol, "host": host, "bytes": len(data)}
-        logger.debug("%s: %d bytes sent to %s", symbol, len(data), host, extra=extra)
+    def _seen(self, present: frozenset[str]) -> None:
+        """Prepare the workers that came, and lose the tasks of those that are gone."""
+        if self._lost_at:
+            logger.info("Connected to the scheduler at %s again", self._scheduler)
+            self._lost_at, self._count = 0.0, None
+        for address in self._workers.add(present):
+            self._tasks.create_task(self._prepare(address))
+        fallen = self._workers.delete_absent(present)
+        self._report_workers()
+        for number, (worker, _) in list(self._running.items()):
+            if worker.host in fallen:  # a batch does not take every worker of a host with it
+                self._end(number, Lost(number, f"every worker of {worker.host[0]} is gone", not_at_fault=True))
+            elif worker.address not in present:
+                self._end(number, Lost(number, f"the worker {worker.address} is gone"))
 
-    async def _fetched(self, member: Member, market: str) -> bool:
-        """Have a host read a market from its store; one that cannot be read is left alone for a while."""
-        if self._loop.time() < self._without_store.get(member.host, 0.0):
-            return False
-        host = member.host[0]
-        answer: bool | str = await self._call(member.address, on_worker.fetch, market)
-        if isinstance(answer, str):
-            level = logging.DEBUG if member.host in self._without_store else logging.WARNING
-            logger.log(level, "%s: %s; markets are sent there instead", host, answer)
-            self._without_store[member.host] = self._loop.time() + _STORE_AGAIN_SECONDS
-            return False
-        if answer:
-            self._brought.stored[host] += 1
-            logger.debug("%s has read %s from its store", host, market, extra={"host": host})
-        return answer
+    def _disconnected(self) -> None:
+        """Lose every task; which workers are left is seen when the connection is back."""
+        if not self._lost_at:
+            logger.warning("Lost connection to the scheduler at %s; waiting for it", self._scheduler)
+            self._lost_at = time.monotonic()
+        self._workers.delete_absent(())
+        self._report_workers()
+        for number in list(self._running):
+            self._end(number, Lost(number, "lost connection to the scheduler", not_at_fault=True))
 
-    async def _end(self, address: str) -> None:
+    async def _reconnect(self, scheduler: Scheduler) -> None:
+        """Try once; give up when the scheduler has been gone for long."""
+        try:
+            self._client = await connect(scheduler)
+        except InputError as error:
+            if time.monotonic() - self._lost_at > _PATIENCE_SECONDS:
+                raise InputError(f"{error}. Finished backtests are kept; run the same command to resume") from None
+
+    async def _prepare(self, address: str) -> None:
+        try:
+            versions, cache = await call(self._client, address, on_worker.prepare)
+        except FutureCancelledError:
+            self._disconnected()
+        except Exception as error:
+            self._reject(address, f"it cannot run options-bt here: {type(error).__name__}: {error}")
+        else:
+            if different := on_worker.differences(versions):
+                self._reject(address, f"it has {different}")
+            else:
+                self._update(Worker(address, "ready", cache))
+
+    def _reject(self, address: str, why: str) -> None:
+        logger.warning("The worker %s gets no batches: %s", address, why)
+        self._update(Worker(address, "rejected", rejection=why))
+
+    def _update(self, worker: Worker) -> None:
+        self._workers.update(worker)
+        self._report_workers()
+
+    def _report_workers(self) -> None:
+        """Report how many workers there are, if that has changed; give up when all of them are rejected."""
+        those = self._workers.those
+        count = WorkerCount(len(those("ready")), len(those("new", "leaving")))
+        if count == self._count:
+            return
+        self._count = count
+        self.events.put(count)
+        if any(count) or self._lost_at:
+            return
+        if rejected := those("rejected"):
+            raise InputError(
+                f"none of the {len(rejected)} workers of {self._scheduler} can be used; {rejected[0].address}: "
+                f"{rejected[0].rejection}. Install the same versions there and restart the workers; finished "
+                "backtests are kept, run the same command to resume"
+            )
+        cluster = self._scheduler or "The cluster"
+        logger.warning("%s has no workers; waiting for some, start them with `options-bt worker`", cluster)
+
+    async def _run(self, task: Task, worker: Worker) -> None:
+        number, arguments = task.number, (on_worker.run, market_name(task.market), pickle.dumps((task, task.job)))
+        began = True
+        try:
+            while (result := await call(self._client, worker.address, *arguments)) is None:
+                began = False
+                await self._markets.provide(self._client, worker, task.market)
+                began = True
+        except FutureCancelledError:
+            self._disconnected()
+        except Exception as error:
+            # A batch that was cut off while it waited for its market is not at fault.
+            if isinstance(error, StorageError) and not began:
+                self._reject(worker.address, str(error))
+            self._end(
+                number, Lost(number, f"on {worker.address}: {type(error).__name__}: {error}", not_at_fault=not began)
+            )
+        else:
+            self._end(number, Returned(task, result))
+
+    def _end(self, number: int, event: Returned | Lost) -> None:
+        """Report how a task ended, and drop its call."""
+        if number in self._running:
+            self._running.pop(number)[1].cancel()
+            self.events.put(event)
+
+    async def _replace(self, address: str) -> None:
+        """Have a worker's process replaced: what has its address afterwards is a new one."""
         try:
             await self._client.restart_workers([address], timeout=_RESTART_SECONDS, raise_for_error=False)
         except Exception as error:  # it is gone already, cannot be reached, or has no nanny: it gets no batches
             logger.debug("%s could not be restarted: %s", address, error)
         else:
-            self.news.put(Ended(address))
+            self._workers.delete(address)
 
-    async def _call(self, address: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        # On this worker or on none: a batch whose worker dies is the schedule's to try again, one job at a time, and
-        # not Dask's, which would give it to one worker after the other.
-        return await self._client.submit(
-            function,
-            *arguments,
-            key=f"options-bt-{function.__name__}-{uuid4().hex}",
-            workers=[address],
-            allow_other_workers=False,
-            retries=0,
-            pure=False,
-        )
+    async def _close(self) -> None:
+        if self._scheduler and self._client.status == "running":
+            await asyncio.gather(*(self._replace(worker.address) for worker, _ in self._running.values()))
+        await self._client.close()

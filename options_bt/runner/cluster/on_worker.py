@@ -1,80 +1,81 @@
-"""What workers do: say who they are, keep a market, run a batch. Each is a task of Dask's, called by these names."""
+"""What runs on a worker, and what it must have in common with the coordinator."""
 
 from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 
 from filelock import FileLock
-from msgspec import Struct, structs
+from msgspec import structs
 
 from options_bt.data.cache.cache import cache_folder
+from options_bt.data.market.market import MARKET_FORMAT
 from options_bt.engine.compiling import warm_up
-from options_bt.errors import OptionsBtError
-from options_bt.runner.cluster import markets
-from options_bt.runner.cluster.versions import versions
+from options_bt.engine.machine_code import source_hash
+from options_bt.job.spec import SEMANTICS_VERSION
+from options_bt.runner.cluster.markets import held
 from options_bt.runner.execution.batch import Result, Task, run_batch
+from options_bt.runner.signals import ignore_interrupts
 
 
-class Hello(Struct, frozen=True, kw_only=True):
-    """Who a worker is.
-
-    Attributes
-    ----------
-    versions : dict of str to str
-        As `cluster.versions.versions` gives them there.
-    cache : str
-        The folder that it reads markets from.
-    """
-
-    versions: dict[str, str]
-    cache: str
+def dask_setup(worker: Any) -> None:
+    """Leave Ctrl-C to the coordinator: Dask calls this in the main thread of each worker of a local cluster."""
+    ignore_interrupts()
 
 
-class Missing(Struct, frozen=True):
-    """The answer of a worker that has not the market of a batch."""
+def attempt(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function returns or raises: Dask would log the traceback of what is raised."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        return error
 
 
-def hello() -> Hello:
-    """Compile the engine, or load it where this host has done so, and say who this is."""
+def prepare() -> tuple[dict[str, str], str]:
+    """Compile the engine, or load it where this host has done so; return the versions and cache folder of a worker."""
     # The processes of a host share the machine code: one compiles, and the others wait and load.
     with FileLock(Path(gettempdir()) / f"options-bt-{os.getuid() if hasattr(os, 'getuid') else 0}.lock"):
         warm_up()
-    return Hello(versions=versions(), cache=str(cache_folder().absolute()))
+    return versions(), str(cache_folder().absolute())
 
 
-def holds(market: str) -> bool:
-    """Return whether this host has a market."""
-    return markets.held(market) is not None
+def run(market: str, packed_task: bytes) -> Result | None:
+    """Return the result of a batch; None where this host lacks its market."""
+    folder = held(market)
+    if folder is None:
+        return None
+    task: Task
+    task, job = pickle.loads(packed_task)
+    return run_batch(structs.replace(task, market=folder), job)
 
 
-def fetch(market: str) -> bool | str:
-    """Bring a market from this host's store; return whether it has it, or why it cannot be read."""
-    try:
-        return markets.fetched(market)
-    except OptionsBtError as error:
-        return str(error)
+def versions() -> dict[str, str]:
+    """Return what two processes must have in common to give the same bits and understand each other, by name."""
+    packages = {name: version(name) for name in ("options-bt", "numba", "numpy", "polars")}
+    return packages | {
+        "semantics": str(SEMANTICS_VERSION),
+        "market format": str(MARKET_FORMAT),
+        "engine": source_hash(),  # two checkouts of one version may differ
+    }
 
 
-def keep(market: str, data: bytes) -> str:
-    """Keep a market; return why that cannot be done, or nothing."""
-    try:
-        markets.keep(market, data)
-    except OptionsBtError as error:
-        return str(error)
-    return ""
+def differences(theirs: Mapping[str, str]) -> str:
+    """Return how another process's versions differ from these; nothing where they do not.
 
-
-def run(market: str, packed_task: bytes) -> Result | Missing | str:
-    """Return the result of a batch, that its market is missing, or why it could not be run."""
-    try:
-        folder = markets.held(market)
-        if folder is None:
-            return Missing()
-        task: Task
-        task, job = pickle.loads(packed_task)
-        return run_batch(structs.replace(task, market=folder), job)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
+    Examples
+    --------
+    >>> differences(versions())
+    ''
+    >>> differences(versions() | {"options-bt": "0.0.9"})
+    'options-bt 0.0.9 (here 0.1.0)'
+    """
+    return ", ".join(
+        f"{name} {theirs.get(name, 'unknown')} (here {ours})"
+        for name, ours in versions().items()
+        if theirs.get(name) != ours
+    )

@@ -1,112 +1,91 @@
-"""The workers of a cluster, as they come, are welcomed or refused, and go."""
+"""The workers of a cluster: who is there, who may be given batches, and what each host holds."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import Literal, NamedTuple
 
 Host = tuple[str, str]
 """An address without its port, and a cache folder: workers that have both in common share markets."""
+State = Literal["new", "ready", "rejected", "leaving"]
 
 
-class Member(NamedTuple):
-    """A worker that may be given batches."""
-
-    address: str
-    host: Host
-
-
-def host_of(address: str, cache: str = "") -> Host:
-    """Return the host of a worker.
-
-    Examples
-    --------
-    >>> host_of("tcp://10.0.0.7:40113", "/var/cache")
-    ('10.0.0.7', '/var/cache')
-    """
-    return address.partition("://")[2].rpartition(":")[0], cache
-
-
-class Members:
-    """Who is in the cluster, and what each host holds.
+class Worker(NamedTuple):
+    """A worker that the scheduler knows.
 
     Attributes
     ----------
-    refused : dict of str to str
-        Why a worker gets no batches, by its address.
-    asked : set of str
-        Workers that have not said who they are.
+    state : str
+        ``new`` until it has told its versions; ``leaving`` while its process is replaced.
+    cache : str
+        The folder that a ready worker reads markets from.
+    rejection : str
+        Why a rejected worker gets no batches.
+    market : str
+        The one that it ran last.
     """
 
+    address: str
+    state: State = "new"
+    cache: str = ""
+    rejection: str = ""
+    market: str = ""
+
+    @property
+    def host(self) -> Host:
+        """The host that it shares markets with.
+
+        Examples
+        --------
+        >>> Worker("tcp://10.0.0.7:40113", cache="/var/cache").host
+        ('10.0.0.7', '/var/cache')
+        """
+        return self.address.partition("://")[2].rpartition(":")[0], self.cache
+
+
+class WorkerRegistry:
+    """The workers by their addresses, and the markets that each host was given batches of."""
+
     def __init__(self) -> None:
-        self._welcome: dict[str, Member] = {}
-        self.refused: dict[str, str] = {}
-        self.asked: set[str] = set()
-        self._ending: set[str] = set()
+        self._workers: dict[str, Worker] = {}
         self._held: defaultdict[Host, set[str]] = defaultdict(set)
-        self._last: dict[str, str] = {}
 
-    def __len__(self) -> int:
-        return len(self._welcome)
+    def those(self, *states: State) -> list[Worker]:
+        """Return the workers in any of these states."""
+        return [worker for worker in self._workers.values() if worker.state in states]
 
-    def newcomers(self, present: Collection[str]) -> list[str]:
-        """Return the workers that were not seen before, and count them as asked."""
-        new = [address for address in present if not self._knows(address)]
-        self.asked.update(new)
+    def add(self, present: Collection[str]) -> list[str]:
+        """Return the addresses that were not seen before, whose workers are new."""
+        new = [address for address in present if address not in self._workers]
+        self._workers |= {address: Worker(address) for address in new}
         return new
 
-    def leave(self, present: Collection[str]) -> set[Host]:
-        """Forget the workers that are not present; return the hosts that have lost several and have none left."""
-        gone = [member for member in self._welcome.values() if member.address not in present]
-        self.forget(member.address for member in gone)
-        self.asked.intersection_update(present)
-        self._ending.intersection_update(present)
-        self.refused = {address: why for address, why in self.refused.items() if address in present}
-        left = {member.host for member in self._welcome.values()}
-        return {host for host, count in Counter(member.host for member in gone).items() if count > 1} - left
+    def update(self, worker: Worker) -> None:
+        """Replace what is known of the worker at an address."""
+        self._workers[worker.address] = worker
 
-    def end(self, address: str) -> None:
-        """Return a worker no more batches, as its process is being replaced."""
-        self.forget([address])
-        self._ending.add(address)
+    def delete(self, address: str) -> None:
+        """Take whoever is seen at this address from now on for a new worker."""
+        self._workers.pop(address, None)
 
-    def ended(self, address: str) -> None:
-        """Take what is seen at this address from now on for a new worker."""
-        self.forget([address])
-        self._ending.discard(address)
-        self.asked.discard(address)
+    def delete_absent(self, present: Collection[str]) -> set[Host]:
+        """Delete the workers that are not present; return the hosts that lost several and have none left."""
+        lost = Counter(worker.host for worker in self.those("ready") if worker.address not in present)
+        for address in self._workers.keys() - present:
+            self.delete(address)
+        return {host for host, count in lost.items() if count > 1} - {worker.host for worker in self.those("ready")}
 
-    def forget(self, gone: Iterable[str]) -> None:
-        """Return these no more batches."""
-        for address in gone:
-            self._welcome.pop(address, None)
-            self._last.pop(address, None)
-
-    def welcome(self, address: str, cache: str) -> None:
-        """Count a worker as one that may be given batches."""
-        self.asked.discard(address)
-        self._welcome[address] = Member(address, host_of(address, cache))
-
-    def refuse(self, address: str, why: str) -> None:
-        """Return a worker no batches as long as it is there."""
-        self.asked.discard(address)
-        self.forget([address])
-        self.refused[address] = why
-
-    def choose(self, market: str, busy: Collection[str]) -> Member | None:
+    def choose(self, market: str, busy: Collection[str]) -> Worker | None:
         """Return a free worker for a batch: one that ran this market last, else one whose host holds it."""
 
-        def fitness(member: Member) -> tuple[bool, bool, int]:
-            holds = self._held[member.host]
-            return self._last.get(member.address) == market, market in holds, -len(holds)
+        def fitness(worker: Worker) -> tuple[bool, bool, int]:
+            held = self._held[worker.host]
+            return worker.market == market, market in held, -len(held)
 
-        free = (member for member in self._welcome.values() if member.address not in busy)
+        free = (worker for worker in self.those("ready") if worker.address not in busy)
         chosen = max(free, key=fitness, default=None)
         if chosen:
             self._held[chosen.host].add(market)
-            self._last[chosen.address] = market
+            self.update(chosen._replace(market=market))
         return chosen
-
-    def _knows(self, address: str) -> bool:
-        return any(address in those for those in (self._welcome, self.refused, self.asked, self._ending))

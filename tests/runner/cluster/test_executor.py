@@ -16,7 +16,7 @@ from options_bt.data.sources.factory import open_source
 from options_bt.errors import InputError
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
-from options_bt.runner.cluster.executor import Dask
+from options_bt.runner.cluster.executor import DaskExecutor
 from options_bt.runner.execution.batch import Task
 from options_bt.runner.execution.executor import Finished, Lost
 from options_bt.runner.run_folder.folder import RunFolder, run_info
@@ -44,7 +44,7 @@ def task(cache: Path, job: JobFile, tmp_path: Path) -> Task:
     )
 
 
-def until_one(executor: Dask) -> Finished | Lost:
+def until_one(executor: DaskExecutor) -> Finished | Lost:
     for _ in range(600):
         for event in executor.wait(0.1):
             return event
@@ -52,7 +52,7 @@ def until_one(executor: Dask) -> Finished | Lost:
 
 
 def test_a_market_that_the_workers_lack_is_sent_once(task: Task, tmp_path: Path) -> None:
-    executor = Dask(None, 2, tmp_path / "away")
+    executor = DaskExecutor(None, 2, tmp_path / "away")
     try:
         for number in (1, 2):
             executor.submit(task)
@@ -69,7 +69,7 @@ def test_a_market_in_the_store_of_the_workers_is_not_sent(
     task: Task, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPTIONS_BT_STORE", str(cache))
-    executor = Dask(None, 1, tmp_path / "away")
+    executor = DaskExecutor(None, 1, tmp_path / "away")
     try:
         executor.submit(task)
         assert isinstance(until_one(executor), Finished)
@@ -82,7 +82,7 @@ def test_markets_are_sent_where_the_store_fails_which_is_said_once(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OPTIONS_BT_STORE", str(tmp_path / "nowhere"))
-    executor = Dask(None, 1, tmp_path / "away")
+    executor = DaskExecutor(None, 1, tmp_path / "away")
     try:
         for name in ("one", "another"):
             folder = Path(shutil.copytree(task.market, tmp_path / "demo" / "market" / "SPY" / name))
@@ -97,7 +97,7 @@ def test_markets_are_sent_where_the_store_fails_which_is_said_once(
 
 def test_workers_that_cannot_keep_a_market_are_not_used(task: Task, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    executor = Dask(None, 1, tmp_path / "file")
+    executor = DaskExecutor(None, 1, tmp_path / "file")
     try:
         executor.submit(task)
         with pytest.raises(InputError, match=r"none of the 1 workers .* can be used; .*/file/.*: cannot write"):
@@ -108,7 +108,7 @@ def test_workers_that_cannot_keep_a_market_are_not_used(task: Task, tmp_path: Pa
 
 def test_a_worker_that_was_replaced_is_not_let_go_of(task: Task, cache: Path) -> None:
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}):  # before any can be replaced
-        executor = Dask(None, 1, cache)
+        executor = DaskExecutor(None, 1, cache)
         try:
             executor.submit(structs.replace(task, batch=structs.replace(task.batch, positions=(12,) * 50_000)))
             executor.kill(1)
