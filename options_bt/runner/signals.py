@@ -6,6 +6,7 @@ Ctrl-C reaches every process of the terminal; workers leave it to the coordinato
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ def caught_signals() -> Iterator[list[int]]:
 @contextmanager
 def hold_interrupts() -> Iterator[None]:
     """Hold Ctrl-C back, for good from a process that starts meanwhile."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":  # it has no signal masks
         yield
         return
     # It starts with the first process, and lets Ctrl-C through again when it has.
@@ -53,5 +54,5 @@ def ignore_interrupts() -> None:
     """Leave Ctrl-C to the coordinator, in a worker where it was held back since before its imports."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Ignoring is not enough: while polars collects, it answers Ctrl-C whatever the process has said.
-    if hasattr(signal, "pthread_sigmask"):
+    if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -28,7 +28,7 @@ def differing(theirs: Mapping[str, str]) -> str:
     >>> differing(versions())
     ''
     >>> differing(versions() | {"options-bt": "0.0.9"})
-    'options-bt 0.0.9 (here 0.1.0)'
+    'options-bt 0.0.9 (here 0.2.0)'
     """
     return ", ".join(
         f"{name} {theirs.get(name, 'unknown')} (here {ours})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -163,15 +164,17 @@ class RunFolder:
             return "another options-bt"
 
     def in_use(self) -> bool:
-        """Return whether another process has the folder, without a trace; False where the system has no `fcntl`."""
-        try:
-            import fcntl
+        """Return whether another process has the folder, without a trace; False on Windows, which cannot tell."""
+        if sys.platform == "win32":
+            return False
+        import fcntl
 
+        try:
             with (self.path / ".lock").open() as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except (ImportError, OSError):
+        except OSError:
             return False
         return False
 
