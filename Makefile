@@ -4,8 +4,7 @@ BIN := .venv/bin
 RUN := $(BIN)/options-bt run
 PIP := -m pip install --quiet --disable-pip-version-check
 PYTEST := -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
-# What needs no server, browser or long run.
-QUICK := -m 'not slow and not server and not browser'
+QUICK := -m 'not (slow or long or server or browser)'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup constraints grid delta dte walk-forward quick check test test-all test-newest test-lowest lint format \
@@ -48,7 +47,10 @@ quick: setup ## the grid on the last two years only
 check: lint ## lint, types and the tests that need no server, browser or long run: before each commit
 	@$(BIN)/python $(PYTEST) $(QUICK)
 
-test: setup ## every test
+test: setup ## the tests, without more of the same
+	@$(BIN)/python $(PYTEST) -m 'not long'
+
+test-all: setup ## every test, as CI runs them
 	@$(BIN)/python $(PYTEST)
 
 test-newest: ## the quick tests with the newest version of everything
@@ -69,7 +71,7 @@ lint: setup ## format, lint, and types for Linux, macOS and Windows
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
+	@$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin --package options_bt
 	@$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 --package options_bt
 
 format: setup ## format the code, and fix what ruff can fix
