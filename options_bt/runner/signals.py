@@ -38,7 +38,7 @@ def caught_signals() -> Iterator[list[int]]:
 @contextmanager
 def hold_interrupts() -> Iterator[None]:
     """Hold Ctrl-C back, for good from a process that starts meanwhile."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # it has no signal masks
         yield
         return
     # It starts with the first process, and lets Ctrl-C through again when it has.

@@ -72,7 +72,7 @@ def differences(theirs: Mapping[str, str]) -> str:
     >>> differences(versions())
     ''
     >>> differences(versions() | {"options-bt": "0.0.9"})
-    'options-bt 0.0.9 (here 0.1.0)'
+    'options-bt 0.0.9 (here 0.2.0)'
     """
     return ", ".join(
         f"{name} {theirs.get(name, 'unknown')} (here {ours})"
