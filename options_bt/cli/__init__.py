@@ -11,7 +11,7 @@ from options_bt.cli.data_commands import data
 from options_bt.cli.job_commands import doctor, plan, run, runs, status
 from options_bt.cli.run_commands import compare, overfitting, report, results, show, walk_forward
 from options_bt.errors import OptionsBtError
-from options_bt.runner.execution.process_env import without_blas, without_hoarding
+from options_bt.runner.execution.process_env import without_hoarding
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,7 +40,6 @@ for command in (
 
 def main() -> None:
     """Run the command line; errors that a user can mend are printed without a traceback."""
-    without_blas()
     without_hoarding()
     try:
         code = cli(standalone_mode=False)
