@@ -10,20 +10,20 @@ from options_bt.analysis.run_reader import open_run
 from options_bt.data.market.building import MARKET_COLUMNS
 
 
-def grid_rows(folder: Path, goes: int = 5) -> list[Row]:
+def grid_rows(folder: Path, rounds: int = 5) -> list[Row]:
     """Measure the grid of `jobs/grid.yaml` when its market is built, with one and two workers, and when all is done."""
     command = [OPTIONS_BT, "run", str(ROOT / "jobs" / "grid.yaml"), "-q"]
 
     def best(*more: str) -> float:
-        return min(observed([*command, *more], folder).seconds for _ in range(goes))
+        return min(observed([*command, *more], folder).seconds for _ in range(rounds))
 
     def best_until_written(workers: int) -> float:
-        return min(run(ROOT / "jobs" / "grid.yaml", folder, workers)[1] for _ in range(goes))
+        return min(run(ROOT / "jobs" / "grid.yaml", folder, workers)[1] for _ in range(rounds))
 
     observed([*command, "--fresh"], folder)
     files = sorted(str(path) for path in (folder / "cache" / "demo" / "chain").glob("*/*.parquet"))
     read = f"import polars as pl; [pl.read_parquet(f, columns={list(MARKET_COLUMNS)}) for f in {files}]"
-    reading = min(observed([sys.executable, "-c", read], folder).seconds for _ in range(goes))
+    reading = min(observed([sys.executable, "-c", read], folder).seconds for _ in range(rounds))
     one, two, whole, again = best_until_written(1), best_until_written(2), best("--fresh"), best()
     jobs = open_run(folder / "runs" / "grid").results().height
 

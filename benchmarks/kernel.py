@@ -60,7 +60,7 @@ def yardstick_rows(cache: Path, quick: bool = False) -> list[Row]:
         lambda: [yardstick(spec, market) for spec in specs],
         lambda: [run_backtest(spec, market).metrics for spec in specs],
         lambda: run_metrics(specs, market),
-        goes=60,
+        rounds=60,
     )
 
     def row(what: str, took: float) -> Row:

@@ -16,16 +16,16 @@ from options_bt.data.sources.factory import open_source
 YEARS = range(2019, 2025)
 
 
-def market_rows(folder: Path, years: range = YEARS, goes: int = 25) -> list[Row]:
+def market_rows(folder: Path, years: range = YEARS, rounds: int = 25) -> list[Row]:
     """Measure the build of one symbol's market, sparse and dense, against the read of its cached files."""
     rows = []
     for text in ("demo", DENSE):
         store = Cache(folder / "cache", open_source(text).name)
-        rows += _build_rows(text, store, years, goes)
+        rows += _build_rows(text, store, years, rounds)
     return rows + _size_rows(store, years, folder)
 
 
-def _build_rows(text: str, store: Cache, years: range, goes: int) -> list[Row]:
+def _build_rows(text: str, store: Cache, years: range, rounds: int) -> list[Row]:
     symbol = "SPY"
     pull(open_source(text), store, [symbol], years, lambda symbol_years, count, what: None)
     manifest = store.manifest(symbol)
@@ -45,7 +45,7 @@ def _build_rows(text: str, store: Cache, years: range, goes: int) -> list[Row]:
         whole,
         lambda: build_market(symbol, "", chain, *others),
         lambda: save_market(market, ready.folder),
-        goes=goes,
+        rounds=rounds,
     )
 
     def row(what: str, took: float) -> Row:

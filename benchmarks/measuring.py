@@ -18,8 +18,8 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 OPTIONS_BT = str(Path(sys.executable).parent / "options-bt")
-LOOK_SECONDS = 0.02
-FULL_LOOK_SECONDS = 0.3  # what a process shares is counted page by page
+SAMPLE_SECONDS = 0.02
+FULL_SAMPLE_SECONDS = 0.3  # what a process shares is counted page by page
 SHORT_SECONDS = 5.0
 MB = 1_000_000
 
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     figure: str
 
 
-class Look(NamedTuple):
+class MemorySample(NamedTuple):
     """What a process and those below it held in memory at a moment, in bytes.
 
     Attributes
@@ -42,10 +42,10 @@ class Look(NamedTuple):
     own : int
         What the process itself held.
     whole : int
-        What all of them held; what they share is divided among them. Zero where it was not looked at.
+        What all of them held; what they share is divided among them. Zero where it was not measured.
     below : int
         What its worker processes had for themselves: without the files that they map, such as markets and libraries,
-        which lie in memory once. Zero where it was not looked at.
+        which lie in memory once. Zero where it was not measured.
     """
 
     when: float
@@ -58,64 +58,64 @@ class Observed(NamedTuple):
     """What a command took."""
 
     seconds: float
-    looks: tuple[Look, ...]
+    samples: tuple[MemorySample, ...]
 
     def peak(self, of: Literal["own", "whole", "below"] = "own", until: float = inf) -> int:
         """Return the most bytes of a kind, in all or until so many seconds."""
-        return max((getattr(look, of) for look in self.looks if look.when <= until), default=0)
+        return max((getattr(sample, of) for sample in self.samples if sample.when <= until), default=0)
 
 
-def seconds(action: Callable[[], object], goes: int = 5) -> float:
-    """Return the shortest of several goes."""
+def seconds(action: Callable[[], object], rounds: int = 5) -> float:
+    """Return the shortest of several rounds."""
     best = float("inf")
-    for _ in range(goes):
+    for _ in range(rounds):
         started = time.perf_counter()
         action()
         best = min(best, time.perf_counter() - started)
     return best
 
 
-def side_by_side(*actions: Callable[[], object], goes: int = 15) -> list[float]:
-    """Return the shortest of several goes of each action, in seconds, one after the other so that all meet the same."""
-    times = [[seconds(action, 1) for action in actions] for _ in range(goes)]
+def side_by_side(*actions: Callable[[], object], rounds: int = 15) -> list[float]:
+    """Return the shortest of several rounds of each action, in seconds; the actions take turns."""
+    times = [[seconds(action, 1) for action in actions] for _ in range(rounds)]
     return [min(column) for column in zip(*times, strict=True)]
 
 
 def observed(command: Sequence[str], folder: Path) -> Observed:
-    """Run a command with runs and cache below a folder, and look at its memory meanwhile.
+    """Run a command with runs and cache below a folder, and sample its memory.
 
     Raises
     ------
     SystemExit
-        With what it said, when it fails.
+        With its output, when it fails.
     """
     places = {"OPTIONS_BT_RUNS": str(folder / "runs"), "OPTIONS_BT_CACHE": str(folder / "cache")}
-    looks: list[Look] = []
-    looked = 0.0
+    samples: list[MemorySample] = []
+    sampled = 0.0
     with TemporaryFile() as said:
         started = time.perf_counter()
         process = psutil.Popen(command, cwd=ROOT, env=os.environ | places, stdout=said, stderr=said)
         while process.poll() is None:
             when = time.perf_counter() - started
             with suppress(psutil.Error):  # it has ended
-                if when - looked > FULL_LOOK_SECONDS:
-                    looked = when
-                    looks.append(_full_look(process, when))
+                if when - sampled > FULL_SAMPLE_SECONDS:
+                    sampled = when
+                    samples.append(_full_sample(process, when))
                 else:
-                    looks.append(Look(when, process.memory_info().rss))
-            time.sleep(LOOK_SECONDS)
+                    samples.append(MemorySample(when, process.memory_info().rss))
+            time.sleep(SAMPLE_SECONDS)
         took = time.perf_counter() - started
         if process.returncode:
             said.seek(0)
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read().decode()}")
-    return Observed(took, tuple(looks))
+    return Observed(took, tuple(samples))
 
 
-def _full_look(process: psutil.Process, when: float) -> Look:
+def _full_sample(process: psutil.Process, when: float) -> MemorySample:
     own, others = process.memory_full_info(), process.children(recursive=True)
     held = [(other.memory_full_info(), "spawn_main" in " ".join(other.cmdline())) for other in others]
     below = sum(each.rss - each.shared for each, is_worker in held if is_worker)
-    return Look(when, own.rss, own.pss + sum(each.pss for each, _ in held), below)
+    return MemorySample(when, own.rss, own.pss + sum(each.pss for each, _ in held), below)
 
 
 def run(job: Path, folder: Path, workers: int) -> tuple[Observed, float]:

@@ -27,12 +27,12 @@ class Fault(NamedTuple):
     wrong: str
 
 
-KERNEL, HOLDING, LEGS, POSITIONS, MODELLED = "kernel.py", "holding.py", "legs.py", "positions.py", "modelled.py"
+KERNEL, LIFECYCLE, LEGS, POSITIONS, MODELLED = "kernel.py", "lifecycle.py", "legs.py", "positions.py", "modelled.py"
 FAULTS = (
     Fault("a split rounds strikes down", POSITIONS, "/ ratio * 100 + 0.5 + TOLERANCE) / 100", "/ ratio * 100) / 100"),
     Fault(
         "a split on the day of expiration is left out",
-        HOLDING,
+        LIFECYCLE,
         "action.date > position.expiration:",
         "action.date >= position.expiration:",
     ),
@@ -57,13 +57,13 @@ FAULTS = (
     ),
     Fault(
         "settlement uses the close of the day",
-        HOLDING,
+        LIFECYCLE,
         "position.close_exit = position.settlement",
         "position.close_exit = day.close",
     ),
     Fault(
         "commission is forgotten at the exit",
-        HOLDING,
+        LIFECYCLE,
         "position.fees += position.contracts * arm.contracts * rules.commission",
         "position.fees += 0.0",
     ),
@@ -76,15 +76,15 @@ FAULTS = (
     Fault(
         "margin of a new trade is not committed",
         KERNEL,
-        "return place.max_loss",
+        "return slot.max_loss",
         "return 0.0",
     ),
     Fault("the day before the last has no entry", KERNEL, "len(equity) - 1:", "len(equity) - 2:"),
     Fault(
-        "room is seen when the last position ends, not the first",
+        "a slot is free when the last position closes, not the first",
         KERNEL,
-        "end = min(end, book[number].end)",
-        "end = max(end, book[number].end)",
+        "day = min(day, open_slots[number].exit_day)",
+        "day = max(day, open_slots[number].exit_day)",
     ),
     Fault("slippage is paid at the mid", LEGS, "mid + side * slippage * half_spread", "mid"),
     Fault(
@@ -136,10 +136,9 @@ def caught_by(fault: Fault, folder: Path) -> str:
         raise SystemExit(f"{fault.file} has no {fault.line!r} any more: correct benchmarks/mutations.py")
     path.write_text(original.replace(fault.line, fault.wrong, 1))
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests/engine"]
-    # A cache of its own: numba does not see that a function which the kernel calls has changed.
-    with TemporaryDirectory() as compiled:
-        environment = os.environ | {"NUMBA_CACHE_DIR": compiled, "PYTHONPATH": str(folder)}
-        output = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
+    output = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True
+    ).stdout
     path.write_text(original)
     found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
     return found.group(1) if found else ""

@@ -161,7 +161,7 @@ def _over_spans(job: JobFile, role: str) -> pl.Expr:
 def _account(equity: pl.DataFrame, capital: float, risk_free: float) -> dict[str, Any]:
     """Return the first and last day, the profit and `EQUITY_METRICS` of one account; None where undefined."""
     days = equity["date"]
-    values = np.array(equity["equity"], np.float64)  # a copy: numba would compile again for a read-only array
+    values = equity["equity"].to_numpy()
     exposed_days = int((equity["open_positions"] > 0).sum())
     metrics = equity_metrics(values, exposed_days, (days[-1] - days[0]).days, capital, risk_free)
     return {"start": days[0], "end": days[-1], "total_pnl": values[-1] - capital} | {

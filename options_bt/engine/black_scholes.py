@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from math import erfc, exp, log, pi, sqrt
 
-from numba import njit
-
+from options_bt.engine.jit import kernel_part
 from options_bt.engine.records import CALL
 
 
-@njit(error_model="numpy")  # no exception: the kernel could not raise it
+@kernel_part
 def black_scholes(
     right: int, spot: float, strike: float, years: float, volatility: float
 ) -> tuple[float, float, float]:
@@ -41,6 +40,6 @@ def black_scholes(
     return spot * delta - strike * sign * _normal_cdf(sign * (d1 - deviation)), delta, vega
 
 
-@njit(error_model="numpy")
+@kernel_part
 def _normal_cdf(x: float) -> float:
     return erfc(-x / sqrt(2.0)) / 2

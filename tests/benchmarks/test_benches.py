@@ -16,7 +16,7 @@ from benchmarks.grid import grid_rows
 from benchmarks.growth import AXES, Point, chart, points, summary
 from benchmarks.kernel import kernel_rows, yardstick_rows
 from benchmarks.market import market_rows
-from benchmarks.measuring import Look, Observed, Row
+from benchmarks.measuring import MemorySample, Observed, Row
 from benchmarks.plain import Rules
 from benchmarks.sweep import sweep_file, sweep_rows
 from options_bt.job.load import load_job
@@ -53,9 +53,9 @@ def test_other_trades_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_every_part_of_the_table_runs_at_its_smallest(folder: Path) -> None:
     rows = [
         *kernel_rows(folder / "cache", quick=True),
-        *market_rows(folder, range(2024, 2025), goes=1),
+        *market_rows(folder, range(2024, 2025), rounds=1),
         *alternative_rows(folder, 1, 2, os.environ.get("OPTIONS_BT_PEER", "")),
-        *grid_rows(folder, goes=1),
+        *grid_rows(folder, rounds=1),
         *sweep_rows(folder, 100),
     ]
     text = table({"All": rows})
@@ -86,7 +86,7 @@ def test_growth_is_told_as_a_power() -> None:
 
 
 def test_a_peak_may_be_asked_for_until_a_moment() -> None:
-    told = Observed(2.0, (Look(0.1, 5, 50), Look(1.0, 7, 60), Look(1.5, 9)))
+    told = Observed(2.0, (MemorySample(0.1, 5, 50), MemorySample(1.0, 7, 60), MemorySample(1.5, 9)))
     assert (told.peak(), told.peak(until=1.2), told.peak(until=0.0), told.peak("whole")) == (9, 7, 0, 60)
 
 
