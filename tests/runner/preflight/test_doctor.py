@@ -445,7 +445,7 @@ def test_an_engine_that_cannot_be_cached_is_a_warning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def warning() -> None:
-        logging.getLogger("options_bt.engine.native").warning("The compiled engine could not be kept in %s", "x")
+        logging.getLogger("options_bt.engine.compiling").warning("The compiled engine could not be kept in %s", "x")
 
     assert engine_with(monkeypatch, warning) == Check(
         "warning", "engine", "compiled; The compiled engine could not be kept in x"
