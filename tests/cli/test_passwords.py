@@ -12,7 +12,7 @@ import pytest
 from options_bt.analysis.run_reader import open_run
 from options_bt.data.sources.demo import DemoSource
 from options_bt.data.sources.mysql.dolt import DoltSource
-from options_bt.runner import run
+from options_bt.runner import preparing
 from tests.cli.terminal import ONE_YEAR, Command, written
 from tests.small_run import JOB, contents
 
@@ -77,7 +77,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> None:
     def opened(text: str, columns: Any) -> Server:
         return Server(os.path.expandvars(text))
 
-    monkeypatch.setattr(run, "open_source", opened)
+    monkeypatch.setattr(preparing, "open_source", opened)
 
 
 @pytest.mark.usefixtures("server")
