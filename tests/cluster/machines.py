@@ -6,7 +6,6 @@ Where namespaces cannot be made, machines are addresses of the loopback, and bei
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -96,18 +95,18 @@ class Machine:
         if self.network:
             _ip(f"link set {self.name} down")
         else:
-            self._signal(signal.SIGSTOP)
+            self._each(psutil.Process.suspend)
 
-    def mend(self) -> None:
+    def reconnect(self) -> None:
         """Undo a cut."""
         if self.network:
             _ip(f"link set {self.name} up")
         else:
-            self._signal(signal.SIGCONT)
+            self._each(psutil.Process.resume)
 
     def kill(self) -> None:
         """End everything on this machine at once."""
-        self._signal(signal.SIGKILL)
+        self._each(psutil.Process.kill)
         for process in self.processes:
             process.wait()
         self.processes.clear()
@@ -118,13 +117,13 @@ class Machine:
         if self.network:
             _ip(f"netns del {self.name}")
 
-    def _signal(self, number: int) -> None:
+    def _each(self, act: Callable[[psutil.Process], object]) -> None:
         for process in self.processes:
             with suppress(psutil.NoSuchProcess):
                 watched = psutil.Process(process.pid)
                 for each in [watched, *watched.children(recursive=True)]:
                     with suppress(psutil.NoSuchProcess):
-                        each.send_signal(number)
+                        act(each)
 
 
 @contextmanager

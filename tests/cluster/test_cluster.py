@@ -136,7 +136,7 @@ def test_a_killed_worker_and_one_that_is_cut_off_change_nothing(cluster: Cluster
     cluster.until_done("sweep", 7000)
     cut.cut()
     until(lambda: f"{cut.address}:" in messages(cluster.log("sweep")), "the cut is noticed")
-    cut.mend()
+    cut.reconnect()
     assert run.wait(200) == 0
     cluster.require_same("sweep", local.sweep)
     assert f"{killed.address}:" in messages(cluster.log("sweep"))

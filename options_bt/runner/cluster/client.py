@@ -105,9 +105,11 @@ class ClusterClient:
         while True:
             if self._client.status == "running":
                 try:
-                    self._seen(frozenset(await self._client.scheduler.ncores()))
-                except OSError:  # the client notices too, and connects again
+                    present = frozenset(await self._client.scheduler.ncores())
+                except (OSError, RuntimeError):  # Dask's client notices too, and reconnects
                     logger.debug("The scheduler does not answer")
+                else:
+                    self._seen(present)
             else:
                 self._disconnected()
                 if self._scheduler and self._client.status == "closed":  # Dask's client has given up
@@ -151,7 +153,7 @@ class ClusterClient:
         try:
             versions, cache = await call(self._client, address, on_worker.prepare)
         except FutureCancelledError:
-            self._disconnected()
+            self._workers.delete(address)  # to be prepared when it is seen again
         except Exception as error:
             self._reject(address, f"it cannot run options-bt here: {type(error).__name__}: {error}")
         else:
@@ -178,13 +180,13 @@ class ClusterClient:
         self.events.put(count)
         if any(count) or self._lost_at:
             return
+        cluster = self._scheduler or "the local cluster"
         if rejected := those("rejected"):
             raise InputError(
-                f"none of the {len(rejected)} workers of {self._scheduler} can be used; {rejected[0].address}: "
+                f"none of the {len(rejected)} workers of {cluster} can be used; {rejected[0].address}: "
                 f"{rejected[0].rejection}. Install the same versions there and restart the workers; finished "
                 "backtests are kept, run the same command to resume"
             )
-        cluster = self._scheduler or "The cluster"
         logger.warning("%s has no workers; waiting for some, start them with `options-bt worker`", cluster)
 
     async def _run(self, task: Task, worker: Worker) -> None:
@@ -195,15 +197,16 @@ class ClusterClient:
                 began = False
                 await self._markets.provide(self._client, worker, task.market)
                 began = True
-        except FutureCancelledError:
-            self._disconnected()
+        except FutureCancelledError as error:
+            if self._client.status != "running":
+                self._disconnected()
+            self._end(number, Lost(number, str(error), not_at_fault=True))
         except Exception as error:
             # A batch that was cut off while it waited for its market is not at fault.
             if isinstance(error, StorageError) and not began:
                 self._reject(worker.address, str(error))
-            self._end(
-                number, Lost(number, f"on {worker.address}: {type(error).__name__}: {error}", not_at_fault=not began)
-            )
+            reason = f"on {worker.address}: {type(error).__name__}: {error}"
+            self._end(number, Lost(number, reason, not_at_fault=not began))
         else:
             self._end(number, Returned(task, result))
 
