@@ -12,7 +12,6 @@ from options_bt.cli.data_commands import data
 from options_bt.cli.job_commands import doctor, plan, run, runs, status
 from options_bt.cli.run_commands import compare, overfitting, report, results, show, walk_forward
 from options_bt.errors import OptionsBtError
-from options_bt.runner.execution.process_env import without_hoarding
 
 CLOSED_PIPE = 141
 """The exit code when nobody reads the output any more: what a shell reports for SIGPIPE, 128 + 13."""
@@ -44,7 +43,6 @@ for command in (
 
 def main() -> None:
     """Run the command line; print errors that a user can fix without a traceback."""
-    without_hoarding()
     try:
         code = _run()
     except BrokenPipeError:  # of the standard error
