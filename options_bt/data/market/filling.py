@@ -13,8 +13,8 @@ from options_bt.data.market.groups import Groups
 from options_bt.data.market.implied import DAYS_PER_YEAR, implied_volatilities
 from options_bt.data.market.market import IMPLIED, QUOTE, Records
 
-_BLOCK = 4_096
-"""Records that stay in a processor's cache while their fields are filled one after the other."""
+_BLOCK = 16_384
+"""Quotes that stay in a processor's cache while one step after the other is taken with them."""
 
 
 class Filled(NamedTuple):
@@ -47,37 +47,48 @@ def filled_quotes(quotes: pl.DataFrame, groups: Groups, prices: Closes, links: N
     links : array of int32
         As `links.next_rows` returns them.
     """
-    bid, ask, delta, iv = (quotes[name].fill_null(np.nan).to_numpy() for name in ("bid", "ask", "delta", "iv"))
-    strike, group_day = quotes["cents"].to_numpy() / 100, np.searchsorted(prices.quote_day, groups.date)
     size = groups.calls_to - groups.puts_from
-    day = np.repeat(group_day.astype(np.int32), size)
+    day = np.repeat(np.searchsorted(prices.quote_day, groups.date).astype(np.int32), size)
     years = np.repeat((groups.expiration - groups.date) / DAYS_PER_YEAR, size)
-    mid = np.where(bid > 0, (bid + ask) / 2, np.nan)  # a quote without a bid says too little of a price
-    spot = prices.on_quote_days[day]
-    volatility, vega = implied_volatilities(quotes["right"].to_numpy(), mid, spot, strike, years)
-    with np.errstate(divide="ignore"):  # a vega too small for a number
-        spread = (ask - bid) / 2 / vega
-    has_volatility = np.zeros((len(prices.quote_day), 2), bool)
-    np.logical_or.at(has_volatility, group_day, _any(~np.isnan(volatility), groups))
+    right, cents = quotes["right"].to_numpy(), quotes["cents"].to_numpy()
+    bid, ask, delta, iv = (quotes[name].fill_null(np.nan).to_numpy() for name in ("bid", "ask", "delta", "iv"))
+    filled, implied = np.zeros(len(day), QUOTE), np.zeros(len(day), IMPLIED)
+    for start in range(0, len(day), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        quote = {"strike": cents[block] / 100, "bid": bid[block], "ask": ask[block], "delta": delta[block]}
+        _fill(filled[block], **quote, iv=iv[block], day=day[block], next=links[block])
+        # A quote without a bid says too little of a price.
+        mid = np.where(quote["bid"] > 0, (quote["bid"] + quote["ask"]) / 2, np.nan)
+        spot = prices.on_quote_days[day[block]]
+        volatility, vega = implied_volatilities(right[block], mid, spot, quote["strike"], years[block])
+        with np.errstate(divide="ignore"):  # a vega too small for a number
+            spread = (quote["ask"] - quote["bid"]) / 2 / vega
+        _fill(implied[block], volatility=volatility, spread=spread)
+    has_volatility = _any(~np.isnan(implied["volatility"]), groups)
     return Filled(
-        records(QUOTE, strike=strike, bid=bid, ask=ask, delta=delta, iv=iv, day=day, next=links),
-        records(IMPLIED, volatility=volatility, spread=spread),
+        _read_only(filled),
+        _read_only(implied),
         _rising(delta, groups),
-        has_volatility,
+        np.logical_or.reduceat(has_volatility, np.searchsorted(groups.date, prices.quote_day)),
     )
 
 
 def records(dtype: np.dtype[Any], **columns: Any) -> Records:
     """Return read-only records with these columns as their fields."""
     # Zeros, so that the padding between fields is the same in every file.
-    result = np.zeros(len(next(iter(columns.values()))), dtype).view(np.recarray)
-    arrays = {name: np.asarray(column) for name, column in columns.items()}
-    for start in range(0, len(result), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        for name, array in arrays.items():
-            result[name][block] = array[block]
-    result.flags.writeable = False  # the kernel is compiled once, for what a memory map gives
-    return result
+    result = np.zeros(len(next(iter(columns.values()))), dtype)
+    _fill(result, **columns)
+    return _read_only(result)
+
+
+def _fill(array: NDArray[np.void], **columns: Any) -> None:
+    for name, column in columns.items():
+        array[name] = column
+
+
+def _read_only(array: NDArray[np.void]) -> Records:
+    array.flags.writeable = False  # the kernel is compiled once, for what a memory map gives
+    return array.view(np.recarray)
 
 
 def _rising(delta: Floats, groups: Groups) -> NDArray[np.bool_]:

@@ -26,8 +26,6 @@ SMALLEST_PRICE = 1e-9
 _STEPS = 50
 _PRECISION = 1e-4
 """Of the last step, relative: each step raises the error to the fourth power, and what is left is rounding."""
-_BLOCK = 16_384
-"""Options whose intermediate results stay in a processor's cache."""
 
 
 class _OutOfTheMoney(NamedTuple):
@@ -67,25 +65,14 @@ def implied_volatilities(
     volatility, vega : arrays of float64
         Per year; dollars per share and unit of volatility.
     """
-    volatility, vega = np.empty(len(price)), np.empty(len(price))
     with np.errstate(all="ignore"):  # what has no volatility is NaN all the way
-        for start in range(0, len(price), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            volatility[part], vega[part] = _implied(right[part], price[part], spot[part], strike[part], years[part])
-    return volatility, vega
-
-
-def _implied(
-    right: NDArray[np.int8], price: Floats, spot: Floats, strike: Floats, years: Floats
-) -> tuple[Floats, Floats]:
-    smaller, unit = np.minimum(spot, strike), np.sqrt(spot * strike)
-    # Without interest the option of this strike that is out of the money is worth the time value.
-    value = price - np.maximum(np.where(right == CALL, spot - strike, strike - spot), 0.0)
-    value[~((years > 0) & (value > SMALLEST_PRICE) & (value < smaller))] = np.nan
-    options = _OutOfTheMoney(np.abs(np.log(spot / strike)), value / unit, smaller / unit)
-    s = _deviation(options, np.maximum(np.abs(spot - strike), 1e-6 * value) / value)
-    root = np.sqrt(years)
-    return s / root, root * unit * _density(options.x / s, s)
+        smaller, unit, root = np.minimum(spot, strike), np.sqrt(spot * strike), np.sqrt(years)
+        # Without interest the option of this strike that is out of the money is worth the time value.
+        value = price - np.maximum(np.where(right == CALL, spot - strike, strike - spot), 0.0)
+        value[~((years > 0) & (value > SMALLEST_PRICE) & (value < smaller))] = np.nan
+        options = _OutOfTheMoney(np.abs(np.log(spot / strike)), value / unit, smaller / unit)
+        s = _deviation(options, np.maximum(np.abs(spot - strike), 1e-6 * value) / value)
+        return s / root, root * unit * _density(options.x / s, s)
 
 
 def _deviation(options: _OutOfTheMoney, distance: Floats) -> Floats:
@@ -125,18 +112,17 @@ def _start(options: _OutOfTheMoney, distance: Floats) -> Floats:
 def _step(options: _OutOfTheMoney, s: Floats) -> Floats:
     """Return what to add to s: Householder's method of the fourth order (Jaeckel 2015, *Let's be rational*)."""
     z = options.x / s
-    inner = z - s / 2
-    negative = inner < 0  # M(-y) is 1 / n(y) - M(y)
-    mills = np.where(negative, -1.0, 1.0) * _mills(np.abs(inner)) - _mills(z + s / 2)
-    miss = (options.price - np.where(negative, options.parity, 0.0)) / _density(z, s) - mills
+    inner, outer = z - 0.5 * s, z + 0.5 * s
+    mills = np.copysign(_mills(np.abs(inner)), inner) - _mills(outer)  # M(-y) is 1 / n(y) - M(y)
+    miss = (options.price - np.where(inner < 0, options.parity, 0.0)) / _density(z, s) - mills
     slope = z / s
-    second = z * slope - s / 4
+    second = z * slope - 0.25 * s
     third = second * second - 3 * slope * slope - 0.25
-    return miss * (1 + miss * second / 2) / (1 + miss * (second + miss * third / 6))
+    return miss * (1 + 0.5 * miss * second) / (1 + miss * (second + miss * third * (1 / 6)))
 
 
 def _density(z: Floats, s: Floats) -> Floats:
-    return np.exp(-z * z / 2 - s * s / 8) / sqrt(2 * pi)
+    return np.exp(-0.5 * z * z - 0.125 * s * s) * (1 / sqrt(2 * pi))
 
 
 def _mills(y: Floats) -> Floats:

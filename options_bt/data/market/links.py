@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from options_bt.data.market.cleaning import TOLERANCE
@@ -32,9 +33,9 @@ def next_rows(groups: Groups, cents: NDArray[np.int64], splits: Splits) -> NDArr
     """
     expirations, number = np.unique(groups.expiration, return_inverse=True)
     series = np.repeat(np.stack([2 * number, 2 * number + 1], axis=1).ravel(), groups.sizes.ravel())
-    first = np.flatnonzero(np.diff(groups.date, prepend=-1))  # group of each day
-    start = np.append(groups.puts_from[first], len(cents))
-    epochs = list(pairwise([0, *np.searchsorted(groups.date[first], splits.day), len(first)]))
+    days, first_group = np.unique(groups.date, return_index=True)
+    start = np.append(groups.puts_from[first_group], len(cents))
+    epochs = list(pairwise([0, *np.searchsorted(days, splits.day), len(days)]))
     strikes = _strikes([cents[start[begin] : start[end]] for begin, end in epochs], splits.ratio)
     result, numbers = np.empty(len(cents), np.int32), np.arange(1, len(cents) + 1, dtype=np.int32)
     # From the last day to the first: the number of each contract's next quote, counted from 1; 0 where there is none.
@@ -57,9 +58,10 @@ def next_rows(groups: Groups, cents: NDArray[np.int64], splits: Splits) -> NDArr
 
 def _strikes(cents: list[NDArray[np.int64]], ratio: Floats) -> list[Floats]:
     """Return the strikes between splits, rising: those that are quoted, and what earlier ones have become."""
-    result = [np.unique(cents[0]).astype(np.float64)]
-    for number, quoted in enumerate(cents[1:]):
-        result.append(np.union1d(np.unique(quoted), _after_split(result[-1], ratio[number])))
+    quoted = [pl.Series(part).unique().to_numpy() for part in cents]
+    result = [np.sort(quoted[0]).astype(np.float64)]
+    for number, strikes in enumerate(quoted[1:]):
+        result.append(np.union1d(strikes, _after_split(result[-1], ratio[number])))
     return result
 
 
