@@ -36,13 +36,13 @@ def _build_rows(text: str, store: Cache, years: range, rounds: int) -> list[Row]
     chain = store.chain(manifest, years, MARKET_COLUMNS)
     market = build_market(symbol, "", chain, *others)
 
-    def whole() -> None:
+    def rebuild() -> None:
         (ready.folder / "market.json").unlink()
         prepared(store, symbol, years)
 
     reading, building, arrays, saving = side_by_side(
         lambda: store.chain(manifest, years),
-        whole,
+        rebuild,
         lambda: build_market(symbol, "", chain, *others),
         lambda: save_market(market, ready.folder),
         rounds=rounds,

@@ -197,6 +197,27 @@ def test_the_order_of_reading_changes_nothing_but_which_duplicate_stays(seed: in
         assert_equal(one, other)
 
 
+def test_tens_of_thousands_of_quotes_are_filled_like_a_few() -> None:
+    def built(days: int) -> Chain:
+        begin = date(2024, 1, 1)
+        rows = [
+            quote(begin + timedelta(days=day), begin + timedelta(days=day + 30), float(strike), right, bid=1.0, ask=1.5)
+            for day in range(days)
+            for strike in range(90, 110)
+            for right in ("put", "call")
+        ]
+        closes = [(begin + timedelta(days=day), 100.0) for day in range(days)]
+        return build_market("X", "f", chain_frame(rows), closes_frame(closes), splits_frame([])).chain
+
+    one, many = built(1), built(500)
+    assert len(many.quotes) == 500 * len(one.quotes)
+    for name in ("strike", "bid", "ask", "delta"):
+        np.testing.assert_array_equal(many.quotes[name], np.tile(one.quotes[name], 500))
+    for name in ("volatility", "spread"):
+        np.testing.assert_array_equal(many.implied[name], np.tile(one.implied[name], 500))
+    assert np.array_equal(many.quotes.day, np.repeat(np.arange(500), len(one.quotes)))
+
+
 def test_real_quotes_make_a_market(real_data: Path) -> None:
     source = FilesSource(str(real_data), {})
     frames = dict(source.chain("SPX", [2011]))
