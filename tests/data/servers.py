@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import socket
@@ -97,7 +98,7 @@ def mariadb() -> Iterator[Server]:
     program = _needed("mariadbd", "on Debian and Ubuntu: apt-get install mariadb-server")
     with TemporaryDirectory(prefix="mariadb-") as folder:
         data, port = Path(folder) / "data", free_port()
-        user = ["--user=root"] if Path(folder).owner() == "root" else []
+        user = ["--user=root"] if getpass.getuser() == "root" else []
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db"]
         subprocess.run([*install, "--auth-root-authentication-method=normal", *user], check=True)
         start = [program, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"]
