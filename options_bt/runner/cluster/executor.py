@@ -14,7 +14,7 @@ from options_bt.runner.execution.batch import Task, store_result
 from options_bt.runner.execution.executor import Finished, Lost, Scheduler
 from options_bt.runner.signals import hold_interrupts
 
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0  # a first start compiles the engine
 
 
 class DaskExecutor:
@@ -103,7 +103,7 @@ class DaskExecutor:
 
     def _await_workers(self, wanted: int) -> None:
         """Wait until so many workers are ready, and all that came have told their versions."""
-        deadline = time.monotonic() + _START_SECONDS
         self.wait(_START_SECONDS)
+        deadline = time.monotonic() + _START_SECONDS
         while (self._workers.coming or self.slots < wanted) and time.monotonic() < deadline:
             self.wait(deadline - time.monotonic())
