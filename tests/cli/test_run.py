@@ -162,7 +162,7 @@ def test_another_job_of_the_same_name_is_refused_with_what_differs(command: Comm
         refused(
             command("run", small_run.jobfile, "--quick", option, "-q"),
             f"runs/small-quick holds results of a run that differs in {key}. ",
-            "--fresh (the old run is set aside)",
+            "--fresh to start over (the old run is set aside)",
             "--name NAME",
         )
     assert contents(Path("runs/small-quick")) == before
@@ -233,7 +233,7 @@ def test_failed_backtests_can_be_run_again(
     assert command(*run).code == 1
     again = command(*run, "--resume-failed")
     assert again.code == 0
-    assert "INFO [options_bt.runner.run] 2 backtests that failed before are run again" in again.lines
+    assert "INFO [options_bt.runner.run] Running 2 backtests again that failed before" in again.lines
     assert command("compare", small_run.path, "runs/small-quick").code == 0
     assert "Backtest complete" not in command(*run, "--resume-failed").out
 
