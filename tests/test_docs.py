@@ -23,7 +23,7 @@ from options_bt.job.strategies import STRATEGIES
 from tests.report.browser import require_chromium
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BIN = Path(sys.executable).parent
 REPORT = sorted((ROOT / "options_bt" / "report").glob("*.py"))
 
@@ -52,6 +52,7 @@ def check(command: str, workplace: Path) -> None:
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), (command, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.stem)
 def test_every_command_shown_works(page: Path, workplace: Path) -> None:
     for command in commands(page):
@@ -63,6 +64,7 @@ def make_targets() -> list[str]:
     return re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["help", "grid", "delta", "dte", "walk-forward", "quick"])
 def test_every_make_target_works(target: str, workplace: Path) -> None:
     places = {"OPTIONS_BT_RUNS": str(workplace / "runs"), "OPTIONS_BT_CACHE": str(workplace / "cache")}
@@ -81,6 +83,7 @@ def test_the_make_commands_shown_are_targets() -> None:
     assert shown <= set(make_targets())
 
 
+@pytest.mark.slow
 def test_the_example_of_every_help_works(workplace: Path) -> None:
     groups = [([], cli), (["data"], cli.commands["data"])]
     for path, group in groups:
@@ -105,6 +108,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+def test_contributors_are_sent_to_files_that_are_there() -> None:
+    for path in re.findall(r"`((?:options_bt|tests|docs)/[^`]*)`", (ROOT / "CONTRIBUTING.md").read_text()):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.slow
+@pytest.mark.browser
 def test_the_example_prints_what_is_shown(workplace: Path) -> None:
     require_chromium()
     example = [sys.executable, str(ROOT / "docs" / "example.py")]

@@ -22,6 +22,8 @@ from benchmarks.sweep import sweep_file, sweep_rows
 from options_bt.job.load import load_job
 from options_bt.job.planner import Plan
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
 

@@ -17,6 +17,8 @@ from benchmarks.peer.cases import Case, cases
 from benchmarks.peer.differences import UNEXPLAINED, difference, more_commission, one_at_a_time
 from benchmarks.peer.rules import Chain, Trade, dropped, modelled
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CASES = {case.name: case for case in cases()}
 MONDAY = date(2023, 1, 2)

@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
+import pytest
 
 from options_bt.analysis.compare import compare
 from options_bt.analysis.run_reader import open_run
@@ -20,6 +21,8 @@ from options_bt.errors import RunFolderError
 from options_bt.job.load import load_job
 from options_bt.runner.run import run_job
 from options_bt.runner.run_folder.ledger import Ledger
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).with_name("chaotic_run.py")
 JOB = f"""

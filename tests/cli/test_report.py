@@ -45,6 +45,7 @@ def test_no_such_run_is_refused(command: Command, small_run: SmallRun) -> None:
     refused(command("report", small_run.path.with_name("small-quik")), "did you mean 'small-quick'")
 
 
+@pytest.mark.browser
 def test_images_are_those_of_the_charts(command: Command, small_run: SmallRun) -> None:
     require_chromium()
     copy = small_run.copy(Path("runs"))

@@ -24,6 +24,8 @@ from options_bt.runner.run import run_job
 from options_bt.runner.run_folder.ledger import Ledger
 from tests.cluster.machines import PROGRAM, Machine, environment, machines, require_ci, until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 GRID = ROOT / "jobs" / "grid.yaml"
 SWEEP = f"slippage={[number / 400 for number in range(334)]}"

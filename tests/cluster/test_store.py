@@ -14,6 +14,8 @@ from tests.cluster.bucket import Bucket, bucket_at
 from tests.cluster.machines import PROGRAM, Machine, machines
 from tests.small_run import SmallRun
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bucket(small_run: SmallRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from options_bt.analysis.compare import compare
 from options_bt.analysis.run_reader import open_run
 from tests.cluster.machines import PROGRAM, machines, require_ci
 from tests.small_run import SmallRun
+
+pytestmark = pytest.mark.slow
 
 
 def made_certificate(folder: Path, name: str) -> tuple[Path, Path]:

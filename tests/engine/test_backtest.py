@@ -172,7 +172,8 @@ def check_against_reference(seed: int) -> int:
     return len(STRATEGIES)
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in (1, 2, 3))])
 def test_agrees_with_the_reference(part: int, record_property: Callable[[str, object], None]) -> None:
     agreed = 0
 

@@ -25,6 +25,8 @@ from options_bt.job.spec import JobSpec
 from options_bt.job.strategies import STRATEGIES
 from tests.data.quotes import Row, chain_frame, closes_frame, quote, splits_frame
 
+pytestmark = pytest.mark.slow
+
 START = date(2020, 1, 6)
 CLOSE = 100.0
 RULES: dict[str, dict[str, Any]] = {

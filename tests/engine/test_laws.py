@@ -18,6 +18,8 @@ from options_bt.engine.frames import equity_table, trades_table
 from tests.engine.test_backtest import NAMED, random_parameters, spec_of
 from tests.markets import RandomMarket, random_market
 
+pytestmark = pytest.mark.slow
+
 ARMS_BY_DAY = (
     ("return_1 < 0", "put_credit_spread"),
     ("return_1 > 0.01 or iv_30 > 0.4", "call_credit_spread"),

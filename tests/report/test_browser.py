@@ -15,6 +15,8 @@ from options_bt.report.html import write_report
 from tests.report.browser import Opened, browser, opened, require_chromium
 from tests.report.conftest import KINDS
 
+pytestmark = pytest.mark.browser
+
 DARK, WHITE = "rgb(18, 22, 27)", "rgb(255, 255, 255)"
 Look = Callable[[str], Opened]
 

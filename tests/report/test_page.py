@@ -28,6 +28,8 @@ from tests.report.conftest import copied
 from tests.report.parsed import Page
 from tests.small_run import SmallRun, finished, job_of, with_a_failure, with_results
 
+pytestmark = pytest.mark.slow
+
 EVIL = "</script><script>alert(1)</script><b>&\"'"
 
 

@@ -28,6 +28,8 @@ from options_bt.runner.execution.slots import Slots
 from options_bt.runner.run_folder.folder import RunFolder, run_info
 from options_bt.runner.run_folder.parts import Batch, batch_metadata
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def market(cache: Path, job: JobFile) -> Prepared:

@@ -30,6 +30,8 @@ from options_bt.runner.run import run_job
 from options_bt.runner.run_folder import parts
 from options_bt.runner.run_folder.ledger import Ledger
 
+pytestmark = pytest.mark.slow
+
 JOBS = Path(__file__).parents[2] / "jobs"
 
 

@@ -23,6 +23,8 @@ from options_bt.runner.run_folder.folder import RunFolder, run_info
 from options_bt.runner.run_folder.parts import Batch
 from tests.runner.test_executors import until_whole
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def task(cache: Path, job: JobFile, tmp_path: Path) -> Task:

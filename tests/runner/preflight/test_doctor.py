@@ -234,7 +234,7 @@ def test_files_without_a_date_fail(tmp_path: Path) -> None:
     assert "the source has no dated quotes" in faults(checked(tmp_path, source=source))["period"]
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=[pytest.param(kind, marks=pytest.mark.server) for kind in SERVERS])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with SERVERS[request.param]() as server:
         server.execute("CREATE DATABASE options", "CREATE DATABASE odd", "CREATE DATABASE stocks")

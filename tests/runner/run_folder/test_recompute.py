@@ -19,6 +19,8 @@ from options_bt.errors import RunFolderError
 from options_bt.runner.run import run_job
 from tests.small_run import job_of
 
+pytestmark = pytest.mark.slow
+
 TABLES: tuple[Table, ...] = ("trades", "equity")
 BY_TREND = {
     "name": "by_trend",

@@ -15,6 +15,8 @@ from options_bt.errors import SourceError
 from tests.data.servers import SERVERS, Server, dolt, mariadb
 from tests.data.sources.mysql.test_dolt import CHAIN_TABLE
 
+pytestmark = pytest.mark.server
+
 ONE_DAY = (date(2023, 1, 2), date(2023, 1, 2))
 
 

@@ -24,6 +24,8 @@ from options_bt.data.sources.source import CHAIN_COLUMNS, GREEKS, Source, requir
 from options_bt.errors import SourceError
 from tests.data.servers import SERVERS, Server, free_port
 
+pytestmark = pytest.mark.server
+
 PASSWORD = "s3cret/p@ss:w#rd?%"
 QUOTED = "s3cret%2Fp%40ss%3Aw%23rd%3F%25"
 SYMBOLS = ["A", "AAPL", "BRK.B", "F", "GM", "KO", "MSFT", "NVDA", "SPY", "X"]

@@ -31,6 +31,8 @@ from options_bt.runner.run_folder.folder import RunInfo
 from tests.data.servers import SERVERS, Server
 from tests.data.sources.mysql.test_dolt import CHAIN_TABLE, STOCKS_TABLES
 
+pytestmark = pytest.mark.server
+
 SYMBOLS = [f"S{number}" for number in range(8)]
 YEARS = [2022, 2023]
 DAYS = [date(2022, 11, 1) + timedelta(2 * number) for number in range(60)]
