@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import signal
 import sys
 import threading
 import time
@@ -45,13 +44,28 @@ def run_small(task: Small) -> str:
 
 def kill_workers(slots: Slots, kills: int, counts: Counter[str]) -> None:
     """Kill or stop random workers, until so many were hit."""
+    import psutil
+
     chance = random.Random(7)
     while counts["killed"] + counts["stopped"] < kills:
         time.sleep(chance.expovariate(8))
-        with suppress(ProcessLookupError):
-            stops = chance.random() < STOPPED_SHARE
-            os.kill(chance.choice(slots.worker_ids), signal.SIGSTOP if stops else signal.SIGKILL)
-            counts["stopped" if stops else "killed"] += 1
+        with suppress(psutil.Error):
+            worker = psutil.Process(chance.choice(slots.worker_ids))
+            if chance.random() < STOPPED_SHARE:
+                worker.suspend()
+                threading.Timer(3 * STUCK_SECONDS, end, [worker]).start()
+                counts["stopped"] += 1
+            else:
+                worker.kill()
+                counts["killed"] += 1
+
+
+def end(worker: Any) -> None:
+    """Kill a worker that was stopped while it had no task, for which nobody would."""
+    import psutil
+
+    with suppress(psutil.Error):
+        worker.kill()
 
 
 def run_tasks(slots: Slots, folder: Path, killer: threading.Thread, counts: Counter[str]) -> int:
@@ -61,7 +75,7 @@ def run_tasks(slots: Slots, folder: Path, killer: threading.Thread, counts: Coun
     started: dict[int, float] = {}
     number, last, printed = 0, time.monotonic(), 0.0
     while started or killer.is_alive():
-        while len(started) < SLOTS and killer.is_alive():
+        while len(started) < slots.slots and killer.is_alive():
             task: Any = Small(number, folder)
             slots.submit(task)
             started[number] = time.monotonic()

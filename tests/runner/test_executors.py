@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from msgspec import structs
 from options_bt.data.cache.cache import Cache
 from options_bt.data.prepare import Prepared, prepared, pull
 from options_bt.data.sources.factory import open_source
-from options_bt.errors import StorageError
+from options_bt.errors import InputError, StorageError
 from options_bt.job.planner import Plan
 from options_bt.job.schema import JobFile
 from options_bt.runner.cluster.executor import DaskExecutor
@@ -57,6 +58,7 @@ MAKERS: dict[str, Callable[[Path], Executor]] = {
     "dask": on_dask,
 }
 """Every executor; a cache for those whose workers do not find markets by their paths."""
+WORKERS = {"inline": 1, "slots": 2, "dask": 2}
 WITH_WORKERS = ["slots", "dask"]
 
 
@@ -64,6 +66,7 @@ WITH_WORKERS = ["slots", "dask"]
 def executor(request: pytest.FixtureRequest, cache: Path) -> Iterator[Executor]:
     """An executor that the tests leave without tasks."""
     made = MAKERS[request.param](cache)
+    until_whole(made, WORKERS[request.param])
     yield made
     made.close()
 
@@ -72,6 +75,7 @@ def executor(request: pytest.FixtureRequest, cache: Path) -> Iterator[Executor]:
 def with_workers(request: pytest.FixtureRequest, cache: Path) -> Iterator[Executor]:
     """An executor whose workers are processes of their own."""
     made = MAKERS[request.param](cache)
+    until_whole(made, WORKERS[request.param])
     yield made
     made.close()
 
@@ -209,6 +213,7 @@ def test_a_worker_that_hangs_or_dies_is_replaced(
 def test_close_leaves_no_worker(name: str, cache: Path, job: JobFile, market: Prepared, folder: RunFolder) -> None:
     before = set(_workers())
     executor = MAKERS[name](cache)
+    until_whole(executor)
     executor.submit(task(1, job, market, folder, repeat=3_000))
     executor.submit(structs.replace(task(2, job, market, folder), fingerprint=Misbehaving("hang")))
     workers = set(_workers()) - before
@@ -253,6 +258,7 @@ def test_a_disk_that_refuses_the_parts_is_an_error_of_the_run(
 def test_a_stopped_worker_can_be_killed_and_is_lost(job: JobFile, market: Prepared, folder: RunFolder) -> None:
     slots = Slots(1)
     try:
+        until_whole(slots, 1)
         slots.submit(task(1, job, market, folder, repeat=3_000))
         os.kill(slots.worker_ids[0], signal.SIGSTOP)
         assert slots.wait(0.5) == []
@@ -268,13 +274,24 @@ def test_a_worker_that_died_before_its_task_is_replaced_and_the_task_is_not_at_f
 ) -> None:
     slots = Slots(1)
     try:
+        until_whole(slots, 1)
         slots.submit(task(1, job, market, folder))
         assert isinstance(until(slots, 1)[0], Finished)
         os.kill(slots.worker_ids[0], signal.SIGKILL)
         time.sleep(0.5)
         slots.submit(task(2, job, market, folder))
         assert until(slots, 1) == [Lost(2, "the worker process was killed by SIGKILL", not_at_fault=True)]
+        until_whole(slots, 1)
         slots.submit(task(3, job, market, folder))
         assert isinstance(until(slots, 1)[0], Finished)
+    finally:
+        slots.close()
+
+
+def test_workers_that_end_as_soon_as_they_start_are_an_error() -> None:
+    slots = Slots(2, load=partial(os._exit, 7))
+    try:
+        with pytest.raises(InputError, match=r"cannot start: the worker process ended with exit code 7.*__main__"):
+            until(slots, 1)
     finally:
         slots.close()

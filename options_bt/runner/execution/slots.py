@@ -16,6 +16,7 @@ from signal import Signals
 from typing import Any
 
 from options_bt.engine.compiling import warm_up
+from options_bt.errors import InputError
 from options_bt.runner.execution.batch import Answer, Task, run_task
 from options_bt.runner.execution.executor import Finished, Lost, TransferStats, ended
 from options_bt.runner.execution.worker_process import ONE_THREAD, environment, initialize_worker
@@ -24,14 +25,20 @@ from options_bt.runner.signals import hold_interrupts
 _LOST_SECONDS = 2.0
 """So long after its process is gone a batch without an answer is lost: submitting can miss that the pool breaks."""
 _EXIT_SECONDS = 5.0
+_START_SECONDS = 600.0
+"""In which a worker that is not stuck has loaded, even where it compiles the engine on a busy machine."""
+_FAILED_STARTS = 5
+"""In a row, after which it is not by chance that workers end."""
 
 
 class Slots:
     """Runs tasks in worker processes.
 
+    A slot counts from when its worker has loaded, so that no task waits for the start of a process.
+
     Parameters
     ----------
-    slots : int
+    workers : int
         The cap on workers.
     run : callable
         Runs a task in a worker.
@@ -40,17 +47,19 @@ class Slots:
     """
 
     def __init__(
-        self, slots: int, run: Callable[[Task], Answer] = run_task, load: Callable[[], object] = warm_up
+        self, workers: int, run: Callable[[Task], Answer] = run_task, load: Callable[[], object] = warm_up
     ) -> None:
-        self.slots, self.description, self.transfers = slots, f"{slots} worker processes", TransferStats()
+        self.slots, self.description, self.transfers = 0, f"{workers} worker processes", TransferStats()
         self._run, self._load = run, load
-        self._free = [_Slot(load) for _ in range(slots)]
+        self._starting = [_Slot(load) for _ in range(workers)]
+        self._free: list[_Slot] = []
         self._busy: dict[int, _Slot] = {}
+        self._failed_starts = 0
 
     @property
     def worker_ids(self) -> list[int]:
         """The process id of each worker."""
-        return [slot.process.pid or 0 for slot in (*self._free, *self._busy.values())]
+        return [slot.process.pid or 0 for slot in (*self._starting, *self._free, *list(self._busy.values()))]
 
     def submit(self, task: Task) -> None:
         """Start a task in a free slot."""
@@ -58,13 +67,41 @@ class Slots:
         slot.submit(self._run, task)
 
     def wait(self, timeout: float) -> list[Finished | Lost]:
-        """Return what ended within `timeout` seconds."""
-        futures = [slot.future for slot in self._busy.values()]
+        """Return what ended within `timeout` seconds.
+
+        Raises
+        ------
+        InputError
+            When one worker after the other ends before it has loaded.
+        """
+        futures = [slot.future for slot in (*self._starting, *self._busy.values())]
         if futures:
             wait(futures, timeout, FIRST_COMPLETED)
         else:
             time.sleep(timeout)
-        return [self._ended(number) for number, slot in list(self._busy.items()) if slot.has_ended()]
+        for slot in list(self._starting):
+            if slot.has_ended():
+                self._started(slot)
+            elif time.monotonic() - slot.created_at > _START_SECONDS:
+                slot.process.kill()
+        events = [self._ended(number) for number, slot in list(self._busy.items()) if slot.has_ended()]
+        self.slots = len(self._free) + len(self._busy)
+        return events
+
+    def _started(self, slot: _Slot) -> None:
+        self._starting.remove(slot)
+        if slot.is_alive():
+            self._failed_starts = 0
+            self._free.append(slot)
+            return
+        slot.close()
+        self._failed_starts += 1
+        if self._failed_starts > _FAILED_STARTS:
+            raise InputError(
+                f"worker processes cannot start: {slot.exit_reason()}; a script that runs jobs with several workers "
+                'has to do so below `if __name__ == "__main__":`, and --workers 1 needs no other process'
+            )
+        self._starting.append(_Slot(self._load))
 
     def _ended(self, number: int) -> Finished | Lost:
         slot = self._busy.pop(number)
@@ -72,7 +109,7 @@ class Slots:
             answer = slot.future.result(0)
         except (BrokenProcessPool, TimeoutError):
             slot.close()
-            self._free.append(_Slot(self._load))
+            self._starting.append(_Slot(self._load))
             return Lost(number, slot.exit_reason(), not_at_fault=slot.was_broken)
         self._free.append(slot)
         return ended(number, answer)
@@ -83,7 +120,7 @@ class Slots:
 
     def close(self) -> None:
         """Kill every worker."""
-        for slot in (*self._free, *self._busy.values()):
+        for slot in (*self._starting, *self._free, *self._busy.values()):
             slot.close()
 
 
@@ -106,7 +143,9 @@ class _Slot:
     Attributes
     ----------
     future : Future
-        Of the last task.
+        Of the last task, or before any of loading.
+    created_at : float
+        By `time.monotonic`.
     was_broken : bool
         Whether the worker had died before that task reached it.
     """
@@ -114,11 +153,10 @@ class _Slot:
     def __init__(self, load: Callable[[], object]) -> None:
         context = _SpawnContext()
         self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=initialize_worker)
-        self.future: Future[Answer] = Future()
         self.was_broken = False
-        self._gone_at = 0.0
+        self.created_at, self._gone_at = time.monotonic(), 0.0
         with environment(ONE_THREAD), hold_interrupts():
-            self._pool.submit(load)  # the first submit starts the process
+            self.future: Future[Any] = self._pool.submit(load)  # the first submit starts the process
         self.process = context.process
 
     def submit(self, run: Callable[[Task], Answer], task: Task) -> None:
@@ -128,11 +166,14 @@ class _Slot:
             self.future, self.was_broken = Future(), True
             self.future.set_exception(error)
 
+    def is_alive(self) -> bool:
+        return not wait_for([self.process.sentinel], 0)
+
     def has_ended(self) -> bool:
         """Return whether the task has ended, or never will since its process is gone."""
         if self.future.done():
             return True
-        if not wait_for([self.process.sentinel], 0):
+        if self.is_alive():
             return False
         self._gone_at = self._gone_at or time.monotonic()
         return time.monotonic() - self._gone_at > _LOST_SECONDS
