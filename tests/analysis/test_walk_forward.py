@@ -304,6 +304,7 @@ ways = st.fixed_dictionaries({"plateau": st.booleans(), "pooled": st.booleans(),
 TRAIN = [position // 3 % 2 == 0 for position in range(24)]
 
 
+@pytest.mark.slow
 @given(values=some_values, others=some_values, how=ways)
 def test_a_choice_depends_on_training_only(values: list[Any], others: list[Any], how: Any) -> None:
     changed = [value if train else other for value, other, train in zip(values, others, TRAIN, strict=True)]
@@ -314,6 +315,7 @@ def test_a_choice_depends_on_training_only(values: list[Any], others: list[Any],
     assert_frame_equal(before, after)
 
 
+@pytest.mark.slow
 @given(values=some_values, how=ways)
 def test_a_choice_is_the_best_of_what_is_defined(values: list[Any], how: Any) -> None:
     choices = answer(MadeRun(made_job(), **{how["by"]: values}), **how).choices
@@ -329,6 +331,7 @@ def test_a_choice_is_the_best_of_what_is_defined(values: list[Any], how: Any) ->
             assert 1 <= choice["rank"] <= choice["ranked"]
 
 
+@pytest.mark.slow
 @given(
     test=st.integers(1, 6),
     step=st.integers(1, 30),

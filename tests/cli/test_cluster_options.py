@@ -70,6 +70,7 @@ def test_a_worker_is_told_what_is_wrong_before_it_starts(
     refused(command("worker", *arguments), text)
 
 
+@pytest.mark.slow
 def test_a_run_on_a_local_cluster_is_that_of_this_process(command: Command, small_run: SmallRun) -> None:
     answer = command("run", small_run.jobfile, "--quick", "--executor", "dask", "--workers", 1)
     assert answer.code == 0, answer.err

@@ -92,6 +92,7 @@ def test_a_flipped_bit_in_a_market_is_found(command: Command, year: Path) -> Non
     assert str(path) in answer.out
 
 
+@pytest.mark.slow
 def test_data_is_checked_rule_by_rule(command: Command, small_run: SmallRun) -> None:
     answer = command("data", "check", "SPY", "--cache", small_run.cache)
     assert answer.code == 0

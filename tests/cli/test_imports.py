@@ -10,6 +10,8 @@ import pytest
 
 from tests.small_run import SmallRun
 
+pytestmark = pytest.mark.slow
+
 REPORTING = """\
 import atexit, sys
 from options_bt.cli import main

@@ -13,6 +13,8 @@ from options_bt.cli import CLOSED_PIPE
 from tests.cli.terminal import PROGRAM, process
 from tests.small_run import SmallRun
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["run", "--help"], ["--version"], ["results", "nothing"], ["nothing"], []], ids=" ".join

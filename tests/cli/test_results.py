@@ -127,7 +127,7 @@ def test_show_computes_the_trades_again_that_a_run_does_not_keep(command: Comman
     refused(
         command("show", bare.path, one, "--cache", "elsewhere"),
         "two does not keep these trades and equity, and they cannot be computed again: NVDA: not cached in "
-        "elsewhere; `options-bt data pull` with the job file brings it",
+        "elsewhere; run `options-bt data pull` with the job file",
     )
 
 

@@ -28,6 +28,8 @@ from tests.cli.terminal import (
 )
 from tests.small_run import JOB, SmallRun, contents, job_of, with_a_failure
 
+pytestmark = pytest.mark.slow
+
 # run
 
 

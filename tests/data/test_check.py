@@ -113,6 +113,7 @@ def test_a_crash_or_a_long_gap_is_no_split() -> None:
     assert broken(checked([], [(DAY, 100.0), (date(2021, 6, 1), 50.0)])) == {}
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.integers(0, 10_000))
 def test_random_markets_are_checked_and_agree_with_cleaning(seed: int) -> None:

@@ -110,6 +110,7 @@ def assert_shown(row: tuple[Any, ...], expected: list[Any]) -> None:
             assert float(shown) == pytest.approx(value, abs=0.0501)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(seed=st.integers(0, 10_000))
 def test_the_lives_of_contracts_are_those_of_plain_python(seed: int) -> None:
@@ -119,6 +120,7 @@ def test_the_lives_of_contracts_are_those_of_plain_python(seed: int) -> None:
     assert sorted((*row[:4], str(row[4])) for row in lives.rows()) == sorted(key)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(seed=st.integers(0, 10_000))
 def test_the_tables_are_those_of_plain_python(seed: int) -> None:

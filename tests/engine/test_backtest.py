@@ -187,6 +187,7 @@ def test_agrees_with_the_reference(part: int, record_property: Callable[[str, ob
     record_property("random markets x strategies that agree with the reference", agreed)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_cleaning_counts_agree_with_the_reference(seed: int) -> None:

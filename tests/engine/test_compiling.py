@@ -18,6 +18,8 @@ from options_bt.engine.account import equity_metrics
 from options_bt.engine.compiling import is_compiled, warm_up
 from tests.small_run import SmallRun
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(options_bt.__file__).parent
 WHERE = "from options_bt.engine.machine_code import cache_folder; print(cache_folder())"
 ASKED = "import sys; from options_bt.engine.compiling import is_compiled; print(is_compiled(), 'numba' in sys.modules)"

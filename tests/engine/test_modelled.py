@@ -44,6 +44,7 @@ def model(market: Market, day: int, right: str, strike: float, expiration: date)
 FLAT = market_of([priced(*contract) for contract in product((14, 28, 56), (90, 95, 100, 105, 110), RIGHTS)])
 
 
+@pytest.mark.slow
 @given(days=st.integers(1, 120), strike=st.floats(80, 125), right=st.sampled_from(RIGHTS))
 def test_on_a_flat_surface_every_contract_has_its_value(days: int, strike: float, right: str) -> None:
     mid, half, delta = model(FLAT, 0, right, strike, TODAY + timedelta(days=days))
@@ -53,6 +54,7 @@ def test_on_a_flat_surface_every_contract_has_its_value(days: int, strike: float
     assert delta == pytest.approx(expected, abs=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", RIGHTS)
 def test_a_quoted_contract_has_its_own_mid_and_spread(right: str) -> None:
     mid, half, _ = model(FLAT, 0, right, 95.0, TODAY + timedelta(days=28))

@@ -43,6 +43,7 @@ def test_this_process_holds_some() -> None:
     assert 0 < memory_floor() <= 500_000_000
 
 
+@pytest.mark.slow
 def test_workers_are_as_many_as_there_is_memory_for(
     job: JobFile, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HAMMERED = """
 import os, psutil, signal, sys, threading, time
 from pathlib import Path

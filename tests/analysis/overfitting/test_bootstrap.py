@@ -113,6 +113,7 @@ def test_the_scale_of_a_trial_does_not_matter() -> None:
     assert superior_ability(scaled, 4, draws=300, seed=1) == superior_ability(returns, 4, draws=300, seed=1)
 
 
+@pytest.mark.slow
 def test_luck_among_many_is_not_superior_and_an_edge_is() -> None:
     p_values = [superior_ability(noise(250, 30, seed), 1, draws=200, seed=seed) for seed in range(100)]
     assert 0.0 <= np.mean([p <= 0.1 for p in p_values]) <= 0.2

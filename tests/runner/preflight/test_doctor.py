@@ -191,7 +191,7 @@ def test_files_with_everything(tmp_path: Path) -> None:
 def test_files_without_deltas(tmp_path: Path) -> None:
     source = files(tmp_path / "data", option_chain={name: values for name, values in CHAIN.items() if name != "delta"})
     assert warnings(checked(tmp_path, source=source, period=INSIDE))[0] == (
-        f"source: {tmp_path}/data: option_chain has no column 'delta': legs that are chosen by delta find no quote"
+        f"source: {tmp_path}/data: option_chain has no column 'delta': legs chosen by delta find no quote"
     )
 
 
@@ -200,9 +200,9 @@ def test_files_without_deltas(tmp_path: Path) -> None:
     [
         (
             {"date": ["01/03/2023", "06/01/2023"]},
-            "column 'date' begins with '01/03/2023'; allowed: dates as YYYY-MM-DD",
+            "column 'date' starts with '01/03/2023'; allowed: dates as YYYY-MM-DD",
         ),
-        ({"strike": ["$380", "$400"]}, "column 'strike' begins with '$380'; allowed: numbers"),
+        ({"strike": ["$380", "$400"]}, "column 'strike' starts with '$380'; allowed: numbers"),
     ],
     ids=["dates", "numbers"],
 )
@@ -215,7 +215,7 @@ def test_numbers_as_dates_fail(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     pl.DataFrame(CHAIN | {"expiration": [20230217, 20230721]}).write_parquet(tmp_path / "data/option_chain.parquet")
     found = faults(checked(tmp_path, source=f"files:{tmp_path}/data"))
-    assert "column 'expiration' begins with 20230217; allowed: dates as YYYY-MM-DD" in found["source"]
+    assert "column 'expiration' starts with 20230217; allowed: dates as YYYY-MM-DD" in found["source"]
 
 
 def test_files_that_lack_something_fail_and_the_rest_is_checked(tmp_path: Path) -> None:

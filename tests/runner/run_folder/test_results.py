@@ -155,6 +155,7 @@ def test_the_metrics_are_those_of_the_engine_to_the_last_bit(small_run: SmallRun
         assert row["job"] == spec.id(market.fingerprint)
 
 
+@pytest.mark.slow
 def test_the_file_has_the_same_bytes_for_one_worker_and_for_two(small_run: SmallRun, tmp_path: Path) -> None:
     job = load_job(small_run.jobfile, quick=True)
     two = run_job(job, runs=tmp_path, cache=small_run.cache, workers=2, shown=False)

@@ -18,6 +18,8 @@ from options_bt.runner.run_folder import parts
 from options_bt.runner.run_folder.ledger import Ledger
 from options_bt.runner.summary import Summary
 
+pytestmark = pytest.mark.slow
+
 
 def keeping(job: JobFile, keep: str, **entries: object) -> JobFile:
     return structs.replace(job, run=structs.replace(job.run, keep=keep), **entries)
