@@ -293,7 +293,7 @@ def test_every_wrong_column_of_a_server_is_named(server: Server) -> None:
     [
         ("reader:s3cret", "?options=nix", "there is no database 'nix'"),
         ("reader:s3cret", "?options=stocks", "database 'stocks' has no table 'option_chain'; it has: ohlcv"),
-        ("reader:s3crit", "", "the server refuses user 'reader' with this password"),
+        ("reader:s3crit", "", "the server rejects user 'reader' with this password"),
     ],
     ids=["database", "table", "password"],
 )
