@@ -48,7 +48,7 @@ def kill_workers(slots: Slots, kills: int, counts: Counter[str]) -> None:
 
     chance = random.Random(7)
     while counts["killed"] + counts["stopped"] < kills:
-        time.sleep(chance.expovariate(8))
+        time.sleep(chance.expovariate(6))
         with suppress(psutil.Error):
             worker = psutil.Process(chance.choice(slots.worker_ids))
             if chance.random() < STOPPED_SHARE:

@@ -27,8 +27,8 @@ _LOST_SECONDS = 2.0
 _EXIT_SECONDS = 5.0
 _START_SECONDS = 600.0
 """In which a worker that is not stuck has loaded, even where it compiles the engine on a busy machine."""
-_FAILED_STARTS = 5
-"""In a row, after which it is not by chance that workers end."""
+_FAILED_STARTS, _KILLED_STARTS = 3, 30
+"""In a row, after which it is not by chance that workers end, or are killed by a signal."""
 
 
 class Slots:
@@ -96,7 +96,7 @@ class Slots:
             return
         slot.close()
         self._failed_starts += 1
-        if self._failed_starts > _FAILED_STARTS:
+        if self._failed_starts > (_FAILED_STARTS if slot.exit_code() >= 0 else _KILLED_STARTS):
             raise InputError(
                 f"worker processes cannot start: {slot.exit_reason()}; a script that runs jobs with several workers "
                 'has to do so below `if __name__ == "__main__":`, and --workers 1 needs no other process'
@@ -183,12 +183,19 @@ class _Slot:
         self._pool.shutdown(wait=False, cancel_futures=True)
         wait_for([self.process.sentinel], _EXIT_SECONDS)
 
-    def exit_reason(self) -> str:
-        """Return how a closed worker ended."""
+    def exit_code(self) -> int:
+        """Return the exit code of a closed worker, negative for a signal."""
         deadline = time.monotonic() + _EXIT_SECONDS
         # The pool's thread may be reaping the process: then its exit code is there a moment later.
-        while (code := self.process.exitcode) is None and time.monotonic() < deadline:
+        while self.process.exitcode is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        if code is None or code >= 0:
-            return f"the worker process ended with exit code {code}"
-        return f"the worker process was killed by {Signals(-code).name}"
+        return self.process.exitcode or 0
+
+    def exit_reason(self) -> str:
+        """Return how a closed worker ended."""
+        code = self.exit_code()
+        return (
+            f"the worker process ended with exit code {code}"
+            if code >= 0
+            else f"the worker process was killed by {Signals(-code).name}"
+        )
