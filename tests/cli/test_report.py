@@ -15,6 +15,8 @@ from tests.cli.terminal import Command, refused
 from tests.report.browser import require_chromium
 from tests.small_run import SmallRun, contents
 
+pytestmark = pytest.mark.slow
+
 
 def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a package as good as not installed."""

@@ -158,6 +158,7 @@ def test_compare_of_other_runs_ends_with_1_and_the_differing_cells(command: Comm
     assert re.search(r"^total_pnl +4 .* 0 +4 +0 +0:2 +0.5$", answer.out, re.M)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", ["results --format csv", "show JOB", "compare RUN"])
 def test_a_reader_that_leaves_early_is_no_error(small_run: SmallRun, arguments: str) -> None:
     name, *rest = arguments.split()

@@ -14,6 +14,8 @@ from tests.cli.terminal import PROGRAM, Command, refused, shown_on_terminal
 from tests.small_run import SmallRun, contents
 from tests.unfinished_run import begun, heartbeat, owned, record
 
+pytestmark = pytest.mark.slow
+
 
 def watching(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     line = [str(PROGRAM), "status", "--watch", *arguments]

@@ -11,6 +11,8 @@ from options_bt.analysis.walk_forward import walk_forward
 from tests.cli.terminal import Command, refused, written
 from tests.small_run import SmallRun
 
+pytestmark = pytest.mark.slow
+
 JOB = """\
 name: walk
 symbols: [SPY, NVDA]

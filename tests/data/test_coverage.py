@@ -216,6 +216,7 @@ def test_a_year_without_quotes_is_a_gap_and_one_that_is_not_cached_is_none() -> 
     assert by_year["year"].to_list() == ["2019", "2021", "all"]
 
 
+@pytest.mark.slow
 def test_dense_demo_contracts_stay_and_sparse_ones_do_not(tmp_path: Path) -> None:
     for profile, low, high in (("dense", 99.0, 100.0), ("sparse", 1.0, 30.0)):
         source = DemoSource(profile)  # type: ignore[arg-type]  # a literal in a loop

@@ -67,6 +67,7 @@ def test_a_day_without_usable_quotes_of_a_right_says_so() -> None:
     assert market_of(rows).chain.days.has_volatility.tolist() == [[1, 0]]
 
 
+@pytest.mark.slow
 def test_real_strikes_that_are_left_out_are_priced_within_their_spread(real_data: Path) -> None:
     source = FilesSource(str(real_data), {})
     ((_, chain),) = source.chain("SPX", [2011])

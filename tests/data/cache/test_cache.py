@@ -140,6 +140,7 @@ def test_a_cache_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 # --- Fingerprints ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(data=st.data())
 def test_the_fingerprint_does_not_tell_how_pulls_were_split(

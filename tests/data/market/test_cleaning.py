@@ -75,6 +75,7 @@ def surviving(given: Sequence[Row]) -> tuple[list[tuple[Any, ...]], dict[str, in
     return quotes.select(columns).rows(), dropped
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(given=st.lists(rows, max_size=12))
 def test_any_quotes_are_cleaned_as_plainly_and_each_is_kept_or_counted_once(given: list[Row]) -> None:

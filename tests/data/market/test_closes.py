@@ -94,6 +94,7 @@ def assert_as_the_reference(
             assert settled(prices, expiration) == pytest.approx(wanted, rel=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(
     rows=st.lists(quote_rows, max_size=25),

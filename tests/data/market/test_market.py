@@ -43,6 +43,7 @@ def walked(chain: Chain) -> list[tuple[date, date, float, str, int]]:
     return rows
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(seed=seeds)
 def test_the_offsets_lead_to_every_clean_quote_once_and_in_order(seed: int) -> None:
@@ -68,6 +69,7 @@ def test_the_offsets_lead_to_every_clean_quote_once_and_in_order(seed: int) -> N
         assert quote_days[found.day] == day
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(seed=seeds)
 def test_links_lead_to_the_contracts_next_quote_also_across_splits(seed: int) -> None:
@@ -89,6 +91,7 @@ def test_links_lead_to_the_contracts_next_quote_also_across_splits(seed: int) ->
         assert chain.quotes[row].next == wanted
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(seed=seeds)
 def test_closes_and_settlements_are_the_references(seed: int) -> None:

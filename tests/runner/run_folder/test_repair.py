@@ -17,6 +17,8 @@ from options_bt.runner import schedule
 from options_bt.runner.run import run_job
 from options_bt.runner.run_folder.parts import batch_metadata
 
+pytestmark = pytest.mark.slow
+
 Damage = Callable[[Path], None]
 
 

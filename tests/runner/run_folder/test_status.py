@@ -19,6 +19,8 @@ from options_bt.runner.run_folder.status import details, read_status, speed, sta
 from tests.small_run import SmallRun, contents
 from tests.unfinished_run import FOUR, begun, heartbeat, owned, record
 
+pytestmark = pytest.mark.slow
+
 LATER = 1e10
 """A time that no test reaches."""
 
