@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from typing import Literal, NamedTuple
+
+logger = logging.getLogger(__name__)
 
 Host = tuple[str, str]
 """An address without its port, and a cache folder: workers that have both in common share markets."""
@@ -73,6 +76,7 @@ class WorkerRegistry:
         """Delete the workers that are not present; return the hosts that lost several and have none left."""
         lost = Counter(worker.host for worker in self.those("ready") if worker.address not in present)
         for address in self._workers.keys() - present:
+            logger.debug("The worker %s is gone", address)
             self.delete(address)
         return {host for host, count in lost.items() if count > 1} - {worker.host for worker in self.those("ready")}
 
